@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of networks, requests or other brokers. All file access goes through [`disk::Disk`].
 
+pub mod disk;
 pub mod leader_epoch;
 pub mod offset;
 pub mod topic_partition;
