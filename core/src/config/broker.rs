@@ -1,0 +1,458 @@
+//! The configuration of the node: Kafka's `server.properties` and `--set` overrides, over defaults with which it just starts.
+//!
+//! Decides what each key comes to and what start-up must tell the operator; never logs, and never touches the machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::broker_keys::{DEFINITIONS, PREFIXES_WITHOUT_EFFECT, definition};
+use super::definition::{Effect, InvalidValue, Value, split_list};
+use super::listener::{self, Listener, ListenerError, ListenerTexts};
+use super::properties::{self, PropertiesError};
+use super::topic::InvalidConfig;
+
+/// Everything the node was told, as types that cannot be wrong.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    pub node_id: i32,
+    pub rack: Option<String>,
+    /// For clients; never empty.
+    pub listeners: Vec<Listener>,
+    pub data_dir: PathBuf,
+
+    pub num_partitions: i32,
+    pub default_replication_factor: i16,
+    pub auto_create_topics_enable: bool,
+    pub delete_topic_enable: bool,
+
+    pub socket_request_bytes_max: u32,
+    pub fetch_bytes_max: u32,
+    pub fetch_sessions_max: usize,
+    /// `None`: never.
+    pub connection_idle_ms_max: Option<u64>,
+    pub connections_max: usize,
+    pub connections_per_ip_max: usize,
+
+    pub retention_check_interval_ms: u64,
+    pub producer_id_expiration_ms: i64,
+    pub replica_lag_time_ms_max: u64,
+    pub group: GroupConfig,
+    pub offsets: OffsetsConfig,
+    pub transaction: TransactionConfig,
+
+    /// `None`: one for each usable core.
+    pub shards: Option<usize>,
+    pub routing: Routing,
+    /// With core routing, shard n listens on this port plus n.
+    pub core_port_base: u16,
+    pub memory_bytes: u64,
+    pub journal_bytes: u64,
+    pub spin_us: u64,
+    pub shutdown_ms: u64,
+
+    /// Keys that no Kafka broker knows either. Start-up names them in one warning.
+    pub unknown: Vec<String>,
+    /// Kafka's keys that were set and that nothing listens to, and why. Start-up names them in one warning.
+    pub without_effect: Vec<(String, &'static str)>,
+    /// Anything else the operator should read at start-up: whole sentences.
+    pub warnings: Vec<String>,
+
+    /// What was set, as it was written, by key.
+    explicit: BTreeMap<&'static str, String>,
+}
+
+/// How clients see the shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// One broker per node; a request may hop between shards.
+    Node,
+    /// One broker per shard; no request hops.
+    Core,
+}
+
+/// Limits of the group coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    pub initial_rebalance_delay_ms: u64,
+    pub session_timeout_ms_min: i32,
+    pub session_timeout_ms_max: i32,
+    pub size_max: usize,
+}
+
+/// Limits of committed offsets, and the shape of `__consumer_offsets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetsConfig {
+    pub metadata_bytes_max: usize,
+    pub retention_ms: i64,
+    pub retention_check_interval_ms: u64,
+    pub topic: InternalTopicConfig,
+}
+
+/// Limits of transactions, and the shape of `__transaction_state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionConfig {
+    pub timeout_ms_max: i32,
+    pub transactional_id_expiration_ms: i64,
+    pub abort_check_interval_ms: u64,
+    pub remove_check_interval_ms: u64,
+    pub topic: InternalTopicConfig,
+    /// `min.insync.replicas` of the topic; `None`: not set, and so no more than there are nodes.
+    pub min_insync_replicas: Option<i32>,
+}
+
+/// How a topic of the broker's own is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InternalTopicConfig {
+    pub partitions: i32,
+    /// `None`: not set, and so 3 or as many as there are nodes.
+    pub replication_factor: Option<i16>,
+    pub segment_bytes: i64,
+}
+
+/// Why the node cannot start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerConfigError {
+    Properties(PropertiesError),
+    /// A `--set` that is not `key=value`.
+    Override(String),
+    Value(InvalidValue),
+    Listener(ListenerError),
+    Topic(InvalidConfig),
+}
+
+impl fmt::Display for BrokerConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Properties(error) => error.fmt(formatter),
+            Self::Override(text) => write!(formatter, "--set {text}: must be key=value"),
+            Self::Value(error) => error.fmt(formatter),
+            Self::Listener(error) => error.fmt(formatter),
+            Self::Topic(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for BrokerConfigError {}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self::parse("", &[]).expect("a test asserts that every default is valid")
+    }
+}
+
+impl BrokerConfig {
+    /// `properties` is the text of the file, `overrides` the `key=value` texts of `--set`, of which the last one wins.
+    pub fn parse(properties: &str, overrides: &[String]) -> Result<Self, BrokerConfigError> {
+        let mut collector = Collector::default();
+        for property in properties::parse(properties).map_err(BrokerConfigError::Properties)? {
+            collector.set(&property.key, &property.value)?;
+        }
+        for text in overrides {
+            let pair = text
+                .split_once('=')
+                .filter(|(key, _)| !key.trim().is_empty());
+            let (key, value) = pair.ok_or_else(|| BrokerConfigError::Override(text.clone()))?;
+            collector.set(key.trim(), value)?;
+        }
+        collector.finish()
+    }
+
+    /// The text of a key that was set.
+    pub(super) fn explicit(&self, key: &str) -> Option<&str> {
+        self.explicit.get(key).map(String::as_str)
+    }
+}
+
+/// Gathers what is set, key by key; each value is valid by itself once it is in.
+#[derive(Default)]
+struct Collector {
+    explicit: BTreeMap<&'static str, String>,
+    unknown: Vec<String>,
+    without_effect: Vec<(String, &'static str)>,
+}
+
+impl Collector {
+    fn set(&mut self, key: &str, text: &str) -> Result<(), BrokerConfigError> {
+        let Some(definition) = definition(key) else {
+            let prefixed = PREFIXES_WITHOUT_EFFECT
+                .iter()
+                .find(|(prefix, _)| key.starts_with(prefix));
+            match prefixed {
+                Some((_, why)) => self.note_without_effect(key, why),
+                None if self.unknown.iter().any(|known| known == key) => {}
+                None => self.unknown.push(key.to_owned()),
+            }
+            return Ok(());
+        };
+        match definition.effect {
+            Effect::Honoured => {
+                definition.parse(text).map_err(BrokerConfigError::Value)?;
+            }
+            // Not parsed: a value of another Kafka version, to which nothing listens, must not keep the node from starting.
+            Effect::Without(why) => self.note_without_effect(key, why),
+            Effect::RefusedUnless(taken, why) => {
+                if !taken.iter().any(|t| t.eq_ignore_ascii_case(text.trim())) {
+                    let problem = match taken {
+                        [] | [""] => format!("{why}; remove the key"),
+                        _ => format!("{why}; only {} is taken", taken.join(", ")),
+                    };
+                    return Err(invalid(key, text, &problem));
+                }
+            }
+        }
+        // A secret that nothing uses is not worth keeping: it could only end in a log.
+        let kept = match definition.is_sensitive() {
+            true => "[hidden]",
+            false => text,
+        };
+        self.explicit.insert(definition.key, kept.to_owned());
+        Ok(())
+    }
+
+    fn note_without_effect(&mut self, key: &str, why: &'static str) {
+        if !self.without_effect.iter().any(|(known, _)| known == key) {
+            self.without_effect.push((key.to_owned(), why));
+        }
+    }
+
+    fn finish(self) -> Result<BrokerConfig, BrokerConfigError> {
+        let mut warnings = Vec::new();
+        self.check_roles(&mut warnings)?;
+        let listeners = self.listeners(&mut warnings)?;
+        let core_port_base = self.core_port_base(&listeners)?;
+        let config = BrokerConfig {
+            node_id: self.node_id()?,
+            rack: self.text("broker.rack").filter(|rack| !rack.is_empty()),
+            listeners,
+            data_dir: self.data_dir(&mut warnings)?,
+
+            num_partitions: self.number("num.partitions"),
+            default_replication_factor: self.number("default.replication.factor"),
+            auto_create_topics_enable: self.boolean("auto.create.topics.enable"),
+            delete_topic_enable: self.boolean("delete.topic.enable"),
+
+            socket_request_bytes_max: self.number("socket.request.max.bytes"),
+            fetch_bytes_max: self.number("fetch.max.bytes"),
+            fetch_sessions_max: self.number("max.incremental.fetch.session.cache.slots"),
+            connection_idle_ms_max: u64::try_from(self.raw_number("connections.max.idle.ms")).ok(),
+            connections_max: self.number("max.connections"),
+            connections_per_ip_max: self.number("max.connections.per.ip"),
+
+            retention_check_interval_ms: self.number("log.retention.check.interval.ms"),
+            producer_id_expiration_ms: self.number("producer.id.expiration.ms"),
+            replica_lag_time_ms_max: self.number("replica.lag.time.max.ms"),
+            group: self.group()?,
+            offsets: self.offsets(),
+            transaction: self.transaction(),
+
+            shards: Some(self.number("rinka.shards")).filter(|&shards| shards > 0),
+            routing: match self.text("rinka.routing").as_deref() {
+                Some("core") => Routing::Core,
+                _ => Routing::Node,
+            },
+            core_port_base,
+            memory_bytes: self.number("rinka.memory"),
+            journal_bytes: self.number("rinka.journal.bytes"),
+            spin_us: self.number("rinka.spin.us"),
+            shutdown_ms: self.number("rinka.shutdown.ms"),
+
+            warnings,
+            unknown: self.unknown,
+            without_effect: self.without_effect,
+            explicit: self.explicit,
+        };
+        super::topic::validate(&BTreeMap::new(), &config).map_err(BrokerConfigError::Topic)?;
+        Ok(config)
+    }
+
+    fn check_roles(&self, warnings: &mut Vec<String>) -> Result<(), BrokerConfigError> {
+        if let Some(text) = self.explicit.get("process.roles")
+            && !self.list("process.roles").iter().any(|r| r == "broker")
+        {
+            return Err(invalid("process.roles", text, "Must include broker"));
+        }
+        let voters = self.explicit.get("controller.quorum.voters");
+        let voters = voters.map_or(0, |text| split_list(text).len());
+        if voters > 1 {
+            warnings.push(format!(
+                "controller.quorum.voters names {voters} nodes, but this build runs each node as a cluster of its own"
+            ));
+        }
+        Ok(())
+    }
+
+    fn node_id(&self) -> Result<i32, BrokerConfigError> {
+        let broker_id = self.explicit.get("broker.id");
+        let Some(broker_id) = broker_id.filter(|text| text.trim() != "-1") else {
+            return Ok(self.number("node.id"));
+        };
+        if self.explicit.contains_key("node.id")
+            && self.raw_number("node.id") != self.raw_number("broker.id")
+        {
+            return Err(invalid(
+                "broker.id",
+                broker_id,
+                "Must equal node.id, or be left out",
+            ));
+        }
+        Ok(self.number("broker.id"))
+    }
+
+    fn listeners(&self, warnings: &mut Vec<String>) -> Result<Vec<Listener>, BrokerConfigError> {
+        let parsed = listener::parse(&ListenerTexts {
+            listeners: &self.list("listeners"),
+            advertised: &self.list("advertised.listeners"),
+            security_protocol_map: &self.list("listener.security.protocol.map"),
+            controller_names: &self.list("controller.listener.names"),
+        })
+        .map_err(BrokerConfigError::Listener)?;
+        if !parsed.not_opened.is_empty() {
+            warnings.push(format!(
+                "controller listeners are not opened: {}",
+                parsed.not_opened.join(", ")
+            ));
+        }
+        Ok(parsed.client)
+    }
+
+    fn core_port_base(&self, listeners: &[Listener]) -> Result<u16, BrokerConfigError> {
+        let base: u16 = self.number("rinka.core.port.base");
+        if base != 0 || self.text("rinka.routing").as_deref() != Some("core") {
+            return Ok(base);
+        }
+        match listeners[0].port.checked_add(1) {
+            Some(1) => Err(invalid(
+                "rinka.core.port.base",
+                "0",
+                "Must be set when the first listener takes any free port",
+            )),
+            Some(base) => Ok(base),
+            None => Err(invalid(
+                "rinka.core.port.base",
+                "0",
+                "Must be set when the first listener has the highest port",
+            )),
+        }
+    }
+
+    fn data_dir(&self, warnings: &mut Vec<String>) -> Result<PathBuf, BrokerConfigError> {
+        let directories = self.list("log.dirs");
+        let (first, others) = match directories.split_first() {
+            Some((first, others)) => (first.clone(), others),
+            None => (self.text("log.dir").unwrap_or_default(), [].as_slice()),
+        };
+        if first.is_empty() {
+            return Err(invalid("log.dir", "", "Must name a directory"));
+        }
+        if !others.is_empty() {
+            warnings.push(format!(
+                "only the first directory of log.dirs is used, {first}; not used: {}",
+                others.join(", ")
+            ));
+        }
+        Ok(PathBuf::from(first))
+    }
+
+    fn group(&self) -> Result<GroupConfig, BrokerConfigError> {
+        let group = GroupConfig {
+            initial_rebalance_delay_ms: self.number("group.initial.rebalance.delay.ms"),
+            session_timeout_ms_min: self.number("group.min.session.timeout.ms"),
+            session_timeout_ms_max: self.number("group.max.session.timeout.ms"),
+            size_max: self.number("group.max.size"),
+        };
+        if group.session_timeout_ms_min > group.session_timeout_ms_max {
+            return Err(invalid(
+                "group.min.session.timeout.ms",
+                &group.session_timeout_ms_min.to_string(),
+                "Must not exceed group.max.session.timeout.ms",
+            ));
+        }
+        Ok(group)
+    }
+
+    fn offsets(&self) -> OffsetsConfig {
+        let retention_minutes: i64 = self.number("offsets.retention.minutes");
+        OffsetsConfig {
+            metadata_bytes_max: self.number("offset.metadata.max.bytes"),
+            retention_ms: retention_minutes * 60_000,
+            retention_check_interval_ms: self.number("offsets.retention.check.interval.ms"),
+            topic: InternalTopicConfig {
+                partitions: self.number("offsets.topic.num.partitions"),
+                replication_factor: self.explicit_number("offsets.topic.replication.factor"),
+                segment_bytes: self.number("offsets.topic.segment.bytes"),
+            },
+        }
+    }
+
+    fn transaction(&self) -> TransactionConfig {
+        let abort = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+        let remove = "transaction.remove.expired.transaction.cleanup.interval.ms";
+        TransactionConfig {
+            timeout_ms_max: self.number("transaction.max.timeout.ms"),
+            transactional_id_expiration_ms: self.number("transactional.id.expiration.ms"),
+            abort_check_interval_ms: self.number(abort),
+            remove_check_interval_ms: self.number(remove),
+            topic: InternalTopicConfig {
+                partitions: self.number("transaction.state.log.num.partitions"),
+                replication_factor: self
+                    .explicit_number("transaction.state.log.replication.factor"),
+                segment_bytes: self.number("transaction.state.log.segment.bytes"),
+            },
+            min_insync_replicas: self.explicit_number("transaction.state.log.min.isr"),
+        }
+    }
+
+    /// What was set, or the default; `None` when there is neither.
+    fn value(&self, key: &str) -> Option<Value> {
+        let definition = definition(key).expect("the code asks for keys of the table");
+        let explicit = self.explicit.get(definition.key).map(String::as_str);
+        let text = explicit.or(definition.default)?;
+        let value = definition.parse(text);
+        Some(value.expect("`set` parsed it before it came in, and a test parses every default"))
+    }
+
+    fn boolean(&self, key: &str) -> bool {
+        self.value(key).expect("the key has a default").boolean()
+    }
+
+    fn raw_number(&self, key: &str) -> i64 {
+        self.value(key).expect("the key has a default").number()
+    }
+
+    fn number<T: TryFrom<i64>>(&self, key: &str) -> T {
+        T::try_from(self.raw_number(key))
+            .unwrap_or_else(|_| panic!("the table's range of {key} exceeds the field's type"))
+    }
+
+    fn explicit_number<T: TryFrom<i64>>(&self, key: &str) -> Option<T> {
+        self.explicit.contains_key(key).then(|| self.number(key))
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.value(key).map(Value::into_text)
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        self.value(key).map(Value::into_list).unwrap_or_default()
+    }
+}
+
+fn invalid(key: &str, value: &str, problem: &str) -> BrokerConfigError {
+    BrokerConfigError::Value(InvalidValue {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        problem: problem.to_owned(),
+    })
+}
+
+/// Every key a properties file may hold, as `key (default): documentation`: for the command line's help.
+pub fn documentation() -> impl Iterator<Item = (&'static str, Option<&'static str>, &'static str)> {
+    DEFINITIONS
+        .iter()
+        .filter(|definition| matches!(definition.effect, Effect::Honoured))
+        .map(|definition| (definition.key, definition.default, definition.documentation))
+}
+
+#[cfg(test)]
+mod tests;

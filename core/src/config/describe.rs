@@ -1,0 +1,223 @@
+//! Lists configuration as DescribeConfigs shows it: every key, its value, where it comes from, and what it would be otherwise.
+//!
+//! Shows only; never tells the value of a sensitive key.
+
+use super::broker::BrokerConfig;
+use super::broker_keys::{self, DEFINITIONS};
+use super::definition::{ConfigType, Definition};
+use super::topic::{TopicOverrides, effective};
+use super::topic_keys::{KEYS, TopicKey};
+
+/// One key of a topic or broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigEntry {
+    pub name: &'static str,
+    /// `None`: unset, or sensitive.
+    pub value: Option<String>,
+    pub source: ConfigSource,
+    /// Where the value comes from and what it hides, the one that counts first.
+    pub synonyms: Vec<ConfigSynonym>,
+    pub config_type: ConfigType,
+    pub is_read_only: bool,
+    pub is_sensitive: bool,
+    pub documentation: &'static str,
+}
+
+impl ConfigEntry {
+    /// What version 0 of DescribeConfigs calls `is_default`.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.source == ConfigSource::Default
+    }
+}
+
+/// A key that gives, or would give, an entry its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSynonym {
+    pub name: &'static str,
+    pub value: Option<String>,
+    pub source: ConfigSource,
+}
+
+/// Where a value was set; the numbers are those of DescribeConfigs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum ConfigSource {
+    DynamicTopic = 1,
+    DynamicBroker = 2,
+    DynamicDefaultBroker = 3,
+    StaticBroker = 4,
+    Default = 5,
+}
+
+/// Every topic key for a topic with `overrides`.
+#[must_use]
+pub fn describe_topic(overrides: &TopicOverrides, broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    KEYS.iter()
+        .map(|topic_key| topic_entry(topic_key, overrides, broker))
+        .collect()
+}
+
+/// Every broker key. All are read-only: nothing can be changed while the node runs.
+#[must_use]
+pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    DEFINITIONS
+        .iter()
+        .map(|definition| {
+            let synonyms = broker_synonyms(definition, broker);
+            let first = synonyms.first();
+            ConfigEntry {
+                name: definition.key,
+                value: first.and_then(|synonym| synonym.value.clone()),
+                source: first.map_or(ConfigSource::Default, |synonym| synonym.source),
+                config_type: definition.config_type,
+                is_read_only: true,
+                is_sensitive: definition.is_sensitive(),
+                documentation: definition.documentation,
+                synonyms,
+            }
+        })
+        .collect()
+}
+
+fn topic_entry(
+    topic_key: &TopicKey,
+    overrides: &TopicOverrides,
+    broker: &BrokerConfig,
+) -> ConfigEntry {
+    let definition = &topic_key.definition;
+    let own = overrides.get(definition.key).map(|value| ConfigSynonym {
+        name: definition.key,
+        value: Some(value.clone()),
+        source: ConfigSource::DynamicTopic,
+    });
+    // First what was set, whichever key it was set by; then the defaults: so the first one is the one that counts.
+    let (set, defaults): (Vec<_>, Vec<_>) = topic_key
+        .synonyms
+        .iter()
+        .filter_map(|synonym| broker_keys::definition(synonym.key))
+        .flat_map(|definition| broker_synonyms(definition, broker))
+        .partition(|synonym| synonym.source == ConfigSource::StaticBroker);
+    let synonyms: Vec<_> = own.into_iter().chain(set).chain(defaults).collect();
+    ConfigEntry {
+        name: definition.key,
+        value: Some(effective(topic_key, overrides, broker)),
+        source: synonyms
+            .first()
+            .map_or(ConfigSource::Default, |synonym| synonym.source),
+        config_type: definition.config_type,
+        is_read_only: false,
+        is_sensitive: definition.is_sensitive(),
+        documentation: definition.documentation,
+        synonyms,
+    }
+}
+
+/// What the file or the command line says, then the default.
+fn broker_synonyms(definition: &'static Definition, broker: &BrokerConfig) -> Vec<ConfigSynonym> {
+    let shown = |text: &str| (!definition.is_sensitive()).then(|| text.to_owned());
+    let set = broker.explicit(definition.key).map(|text| ConfigSynonym {
+        name: definition.key,
+        value: shown(text.trim()),
+        source: ConfigSource::StaticBroker,
+    });
+    // The node's number is shown whichever key gave it: tools ask for broker.id and for node.id.
+    let from_other_key = match definition.key {
+        "broker.id" | "node.id" => Some(ConfigSynonym {
+            name: definition.key,
+            value: Some(broker.node_id.to_string()),
+            source: ConfigSource::StaticBroker,
+        }),
+        _ => None,
+    };
+    let default = definition.default.map(|text| ConfigSynonym {
+        name: definition.key,
+        value: shown(text),
+        source: ConfigSource::Default,
+    });
+    from_other_key.or(set).into_iter().chain(default).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(entries: &[ConfigEntry], name: &str) -> ConfigEntry {
+        let found = entries.iter().find(|entry| entry.name == name);
+        found.unwrap_or_else(|| panic!("no {name}")).clone()
+    }
+
+    fn check(entry: &ConfigEntry, value: &str, synonyms: &[(&str, &str, ConfigSource)]) {
+        assert_eq!(entry.value.as_deref(), Some(value));
+        let seen: Vec<_> = entry
+            .synonyms
+            .iter()
+            .map(|s| (s.name, s.value.as_deref().unwrap_or("hidden"), s.source))
+            .collect();
+        assert_eq!(seen, synonyms);
+        let first = synonyms.first();
+        assert_eq!(
+            entry.source,
+            first.map_or(ConfigSource::Default, |(_, _, source)| *source)
+        );
+    }
+
+    #[test]
+    fn a_topic_shows_where_each_value_comes_from() {
+        use ConfigSource::*;
+        let broker = BrokerConfig::parse("log.retention.hours=2", &[]).unwrap();
+        let overrides = [("segment.bytes", "1048576")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        let entries = describe_topic(&overrides, &broker);
+        check(
+            &entry(&entries, "segment.bytes"),
+            "1048576",
+            &[
+                ("segment.bytes", "1048576", DynamicTopic),
+                ("log.segment.bytes", "1073741824", Default),
+            ],
+        );
+        check(
+            &entry(&entries, "retention.ms"),
+            "7200000",
+            &[
+                ("log.retention.hours", "2", StaticBroker),
+                ("log.retention.hours", "168", Default),
+            ],
+        );
+        check(
+            &entry(&entries, "leader.replication.throttled.replicas"),
+            "",
+            &[],
+        );
+        check(
+            &entry(&entries, "cleanup.policy"),
+            "delete",
+            &[("log.cleanup.policy", "delete", Default)],
+        );
+        assert!(entries.iter().all(|entry| !entry.is_read_only));
+    }
+
+    #[test]
+    fn a_broker_shows_what_tools_look_for_and_hides_secrets() {
+        let broker = BrokerConfig::parse("broker.id=4\nssl.keystore.password=secret", &[]).unwrap();
+        let entries = describe_broker(&broker);
+        assert_eq!(entry(&entries, "node.id").value.as_deref(), Some("4"));
+        assert_eq!(entry(&entries, "broker.id").value.as_deref(), Some("4"));
+        for (name, value) in [
+            ("default.replication.factor", "1"),
+            ("delete.topic.enable", "true"),
+            ("inter.broker.protocol.version", "4.0-IV3"),
+        ] {
+            assert_eq!(entry(&entries, name).value.as_deref(), Some(value));
+        }
+        let password = entry(&entries, "ssl.keystore.password");
+        assert!(password.is_sensitive && password.value.is_none());
+        assert_eq!(password.config_type as i8, 9);
+        assert!(
+            !format!("{entries:?}").contains("secret"),
+            "hidden everywhere"
+        );
+    }
+}
