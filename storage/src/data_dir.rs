@@ -1,0 +1,169 @@
+//! The data directory as a whole: one broker at a time, and which broker and format it belongs to.
+//!
+//! Runs once at start-up with ordinary blocking calls. Never touches a log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The newest layout this release reads and the one it writes.
+pub const FORMAT: u32 = 1;
+
+const FORMAT_KEY: &str = "rinka.format";
+
+/// A locked data directory. The lock ends with this value, or with the process.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    cluster_id: String,
+    /// Held for its lock.
+    _lock: File,
+}
+
+#[derive(Debug)]
+pub enum DataDirectoryError {
+    Io { path: PathBuf, error: io::Error },
+    /// Another process has it.
+    Locked(PathBuf),
+    /// Written by a newer release.
+    NewerFormat { path: PathBuf, format: String },
+    /// It belongs to another node.
+    OtherNode { path: PathBuf, node_id: String },
+    /// There are files in it which no Rinka wrote, a Kafka node's for instance.
+    Foreign(PathBuf),
+}
+
+impl fmt::Display for DataDirectoryError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, error } => write!(formatter, "cannot use {}: {error}", path.display()),
+            Self::Locked(path) => write!(
+                formatter,
+                "{} is in use by another broker; stop it, or give this one another directory with --set log.dirs=DIR",
+                path.display()
+            ),
+            Self::NewerFormat { path, format } => write!(
+                formatter,
+                "{} has format {format}, this release understands up to {FORMAT}; start the release that wrote it",
+                path.display()
+            ),
+            Self::OtherNode { path, node_id } => write!(
+                formatter,
+                "{} belongs to the node with node.id={node_id}; start with that id or with another log.dirs",
+                path.display()
+            ),
+            Self::Foreign(path) => write!(
+                formatter,
+                "{} was written by another program (its meta.properties has no {FORMAT_KEY}); give Rinka an empty directory",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl DataDirectory {
+    /// Creates the directory when absent, locks it, and checks that it is ours. `new_cluster_id` names a fresh one.
+    ///
+    /// # Errors
+    /// [`DataDirectoryError`], each of which says what to do.
+    pub fn open(path: &Path, node_id: i32, new_cluster_id: &str) -> Result<Self, DataDirectoryError> {
+        let io = |error| DataDirectoryError::Io { path: path.to_owned(), error };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(".lock"))
+            .map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirectoryError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let properties = path.join("meta.properties");
+        let cluster_id = match std::fs::read_to_string(&properties) {
+            Ok(text) => check(path, node_id, &text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = format!(
+                    "version=1\ncluster.id={new_cluster_id}\nnode.id={node_id}\n{FORMAT_KEY}={FORMAT}\n"
+                );
+                write_durably(path, &properties, &text).map_err(io)?;
+                new_cluster_id.to_owned()
+            }
+            Err(error) => return Err(io(error)),
+        };
+        Ok(Self { path: path.to_owned(), cluster_id, _lock: lock })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The cluster the data belongs to.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+}
+
+fn check(path: &Path, node_id: i32, text: &str) -> Result<String, DataDirectoryError> {
+    let properties: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.trim(), value.trim())).collect();
+    let Some(format) = properties.get(FORMAT_KEY) else {
+        return Err(DataDirectoryError::Foreign(path.to_owned()));
+    };
+    if format.parse::<u32>().is_ok_and(|format| format > FORMAT) || format.parse::<u32>().is_err() {
+        return Err(DataDirectoryError::NewerFormat { path: path.to_owned(), format: (*format).to_owned() });
+    }
+    match properties.get("node.id") {
+        Some(id) if *id != node_id.to_string() => {
+            Err(DataDirectoryError::OtherNode { path: path.to_owned(), node_id: (*id).to_owned() })
+        }
+        _ => Ok(properties.get("cluster.id").copied().unwrap_or_default().to_owned()),
+    }
+}
+
+fn write_durably(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_broker_at_a_time() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("data");
+        let first = DataDirectory::open(&path, 1, "cluster").expect("fresh");
+        let error = DataDirectory::open(&path, 1, "other").expect_err("locked");
+        assert!(matches!(error, DataDirectoryError::Locked(_)), "{error}");
+        drop(first);
+        let again = DataDirectory::open(&path, 1, "other").expect("free again");
+        assert_eq!(again.cluster_id(), "cluster", "a directory keeps its cluster");
+    }
+
+    #[test]
+    fn directories_of_others_are_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path();
+        let write = |text: &str| std::fs::write(path.join("meta.properties"), text).expect("written");
+        write("version=1\ncluster.id=x\nnode.id=1\nrinka.format=2\n");
+        let error = DataDirectory::open(path, 1, "x").expect_err("newer");
+        assert!(matches!(error, DataDirectoryError::NewerFormat { .. }), "{error}");
+        write("version=1\ncluster.id=x\nnode.id=1\n");
+        let error = DataDirectory::open(path, 1, "x").expect_err("Kafka's");
+        assert!(matches!(error, DataDirectoryError::Foreign(_)), "{error}");
+        write("version=1\ncluster.id=x\nnode.id=2\nrinka.format=1\n");
+        let error = DataDirectory::open(path, 1, "x").expect_err("another node's");
+        assert!(matches!(error, DataDirectoryError::OtherNode { .. }), "{error}");
+    }
+}

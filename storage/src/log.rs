@@ -1,0 +1,549 @@
+//! One partition's log: which offsets it holds, where each batch is (in memory, in which segment at which position), and
+//! what is still to be written to segments.
+//!
+//! Decides and remembers; never touches a file. [`crate::store`] carries out what it decides.
+//!
+//! ```text
+//! segments on disk                 memory (pieces)                 the block that fills now
+//! [ 0 .............. 70 )[ 70 ..... written_back )[ ..... published )[ ..... end )
+//! ```
+
+use std::collections::VecDeque;
+
+use bytes::{BufMut, Bytes};
+
+use crate::disk::{BLOCK, Durability, align_down, align_up, aligned_buffer};
+use crate::leader_epoch_history::LeaderEpochHistory;
+use crate::offset::Offset;
+use crate::offset_index::OffsetIndex;
+use crate::producer_state::ProducerStates;
+use crate::record_batch::RecordBatchHeader;
+use crate::time_index::TimeIndex;
+use crate::topic_partition::TopicPartition;
+
+/// The most bytes of one write to a segment.
+const WRITE_BYTES_MAX: usize = 4 << 20;
+
+/// What a topic's configuration says about its logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment is rolled before it would grow larger.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment is rolled when a batch is this much younger than its first, in milliseconds.
+    pub segment_ms: i64,
+    /// `index.interval.bytes`: at least this many bytes between two index entries.
+    pub index_interval_bytes: u32,
+    /// `rinka.ack`: what an acknowledgement survives.
+    pub durability: Durability,
+}
+
+/// A place in the log's files: the batch that begins there has this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub offset: Offset,
+    /// Base offset of the segment.
+    pub segment: Offset,
+    /// Bytes from the segment's beginning.
+    pub position: u32,
+}
+
+/// One file of the log.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    pub base: Offset,
+    /// Bytes that belong to it, whether in the file yet or not.
+    pub size: u32,
+    /// The largest timestamp of its batches, -1 when it has none with a timestamp.
+    pub max_timestamp: i64,
+    /// The largest timestamp of its first batch, from which `segment.ms` counts.
+    pub first_timestamp: i64,
+    /// Index entries not on disk yet.
+    pub offset_index: OffsetIndex,
+    pub time_index: TimeIndex,
+    /// Index entries on disk.
+    pub offset_entries_on_disk: u32,
+    pub time_entries_on_disk: u32,
+    /// Where the last index entry points, on disk or not.
+    last_indexed: u32,
+    /// The largest timestamp in the time index, on disk or not.
+    last_time_indexed: i64,
+    /// Rolled, and its file brought to its exact size with its indexes on disk.
+    pub finished: bool,
+}
+
+impl Segment {
+    fn new(base: Offset, first_timestamp: i64) -> Self {
+        Self {
+            base,
+            size: 0,
+            max_timestamp: -1,
+            first_timestamp,
+            offset_index: OffsetIndex::new(base),
+            time_index: TimeIndex::new(base),
+            offset_entries_on_disk: 0,
+            time_entries_on_disk: 0,
+            last_indexed: 0,
+            last_time_indexed: -1,
+            finished: false,
+        }
+    }
+}
+
+/// What a checkpoint keeps of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentCheckpoint {
+    pub base: Offset,
+    /// Bytes of it that are in the file, synced.
+    pub size: u32,
+    pub max_timestamp: i64,
+    pub first_timestamp: i64,
+    pub offset_entries: u32,
+    pub time_entries: u32,
+}
+
+/// What a checkpoint keeps of a log: all that is needed to open it, true of what is synced in its segments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogCheckpoint {
+    pub topic_partition: TopicPartition,
+    pub log_start: Offset,
+    /// The end of what is synced in segments.
+    pub end: Offset,
+    /// Oldest first; the last one is the active one.
+    pub segments: Vec<SegmentCheckpoint>,
+    pub epochs: LeaderEpochHistory,
+    pub producers: ProducerStates,
+}
+
+/// A run of one batch in memory.
+#[derive(Clone, Debug)]
+struct Piece {
+    place: Place,
+    /// The offset behind its last record.
+    end: Offset,
+    data: Bytes,
+}
+
+/// A write to one segment, made whole blocks by what comes before and zeros behind.
+#[derive(Debug)]
+pub struct SegmentWrite {
+    pub segment: Offset,
+    /// Where it goes: a multiple of [`BLOCK`].
+    pub position: u64,
+    /// How many bytes before the first piece belong to its first block. They are in `head`, or must be read back.
+    pub head_length: usize,
+    pub head: Option<Bytes>,
+    pieces: Vec<Bytes>,
+    /// Where the log's written part ends once this is done.
+    upto: Place,
+}
+
+impl SegmentWrite {
+    /// Bytes that mean something: the head and the pieces, not the zeros behind.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.head_length + self.pieces.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// The bytes to write. `head` is what the file holds at [`SegmentWrite::position`], at least `head_length` long.
+    #[must_use]
+    pub fn assemble(&self, head: &[u8]) -> Bytes {
+        let total = self.end();
+        let mut buffer = aligned_buffer(align_up(total));
+        buffer.put_slice(&head[..self.head_length]);
+        for piece in &self.pieces {
+            buffer.put_slice(piece);
+        }
+        buffer.resize(align_up(total), 0);
+        buffer.freeze()
+    }
+}
+
+/// Where to find the bytes from an offset on.
+#[derive(Debug)]
+pub enum Found {
+    /// In memory: whole batches, the first of which holds the offset.
+    Memory(Vec<Bytes>),
+    /// In a segment's file: search from this position on; bytes from `limit` on are not there yet.
+    File { segment: Offset, from: u32, limit: u32, index_on_disk: bool },
+    /// Nothing below the limit.
+    Nothing,
+}
+
+/// A partition's log.
+#[derive(Debug)]
+pub struct Log {
+    pub topic_partition: TopicPartition,
+    /// Name of its directory in the data directory, `<topic>-<partition>`.
+    pub directory: String,
+    pub config: LogConfig,
+    log_start: Offset,
+    end: Offset,
+    segments: VecDeque<Segment>,
+    pieces: VecDeque<Piece>,
+    /// Everything below is in segment files (synced or not).
+    written_back: Place,
+    /// The bytes of the file's last, partial block, while the log is busy.
+    tail: Option<(Place, Bytes)>,
+    /// A write to a segment is under way: they go one at a time, since neighbours share a block.
+    pub writing: bool,
+    /// Its directory exists and was synced.
+    pub directory_made: bool,
+    /// Why it serves no more.
+    pub failed: Option<String>,
+    pub epochs: LeaderEpochHistory,
+    pub producers: ProducerStates,
+    /// Where the last read from a file ended: the next one of the same reader begins there.
+    read_hint: Option<Place>,
+    bytes_to_write: usize,
+}
+
+impl Log {
+    /// A log that has never held a record.
+    #[must_use]
+    pub fn new(topic_partition: TopicPartition, directory: String, config: LogConfig) -> Self {
+        Self::open(
+            LogCheckpoint {
+                topic_partition,
+                log_start: Offset::ZERO,
+                end: Offset::ZERO,
+                segments: Vec::new(),
+                epochs: LeaderEpochHistory::default(),
+                producers: ProducerStates::default(),
+            },
+            directory,
+            config,
+        )
+    }
+
+    /// A log as a checkpoint describes it.
+    #[must_use]
+    pub fn open(checkpoint: LogCheckpoint, directory: String, config: LogConfig) -> Self {
+        let last = checkpoint.segments.len().saturating_sub(1);
+        let segments: VecDeque<_> = checkpoint
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(number, segment)| Segment {
+                size: segment.size,
+                max_timestamp: segment.max_timestamp,
+                offset_entries_on_disk: segment.offset_entries,
+                time_entries_on_disk: segment.time_entries,
+                last_indexed: segment.size,
+                last_time_indexed: segment.max_timestamp,
+                finished: number < last,
+                ..Segment::new(segment.base, segment.first_timestamp)
+            })
+            .collect();
+        let written_back = match segments.back() {
+            Some(active) => Place { offset: checkpoint.end, segment: active.base, position: active.size },
+            None => Place { offset: checkpoint.end, segment: checkpoint.end, position: 0 },
+        };
+        Self {
+            topic_partition: checkpoint.topic_partition,
+            directory,
+            config,
+            log_start: checkpoint.log_start,
+            end: checkpoint.end,
+            directory_made: !segments.is_empty(),
+            segments,
+            pieces: VecDeque::new(),
+            written_back,
+            tail: None,
+            writing: false,
+            failed: None,
+            epochs: checkpoint.epochs,
+            producers: checkpoint.producers,
+            read_hint: None,
+            bytes_to_write: 0,
+        }
+    }
+
+    /// The first offset that may be read.
+    #[must_use]
+    pub fn log_start(&self) -> Offset {
+        self.log_start
+    }
+
+    /// The offset the next record gets.
+    #[must_use]
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn segments(&self) -> &VecDeque<Segment> {
+        &self.segments
+    }
+
+    pub fn segments_mut(&mut self) -> &mut VecDeque<Segment> {
+        &mut self.segments
+    }
+
+    /// The end of what is in segment files.
+    #[must_use]
+    pub fn written_back(&self) -> Place {
+        self.written_back
+    }
+
+    /// Bytes in memory that no segment file holds yet.
+    #[must_use]
+    pub fn bytes_to_write(&self) -> usize {
+        self.bytes_to_write
+    }
+
+    /// Bytes of all segments.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.size)).sum()
+    }
+
+    /// Takes the next batch: gives it its place and counts it in. The bytes follow by [`Log::publish`].
+    ///
+    /// The batch's own base offset is not looked at: it becomes [`Log::end`].
+    pub fn place(&mut self, batch: &RecordBatchHeader) -> Place {
+        let size = u32::try_from(batch.size_in_bytes()).expect("a batch is smaller than 2 GiB");
+        if self.must_roll(size, batch) {
+            self.segments.push_back(Segment::new(self.end, batch.max_timestamp));
+        }
+        let active = self.segments.back().expect("there is an active segment now");
+        let place = Place { offset: self.end, segment: active.base, position: active.size };
+        self.take(place, batch);
+        place
+    }
+
+    /// Takes a batch at the place the journal says it has.
+    ///
+    /// # Errors
+    /// When it does not follow what the log holds.
+    pub fn replay(&mut self, place: Place, batch: &RecordBatchHeader) -> Result<(), Misplaced> {
+        let follows = match self.segments.back() {
+            Some(active) if active.base == place.segment => active.size == place.position,
+            _ => place.position == 0 && place.segment == self.end,
+        };
+        if place.offset != self.end || !follows {
+            return Err(Misplaced);
+        }
+        if self.segments.back().is_none_or(|active| active.base != place.segment) {
+            self.segments.push_back(Segment::new(place.segment, batch.max_timestamp));
+        }
+        self.take(place, batch);
+        Ok(())
+    }
+
+    fn must_roll(&self, size: u32, batch: &RecordBatchHeader) -> bool {
+        let Some(active) = self.segments.back() else { return true };
+        let full = active.size.checked_add(size).is_none_or(|grown| grown > self.config.segment_bytes);
+        let old = batch.max_timestamp.saturating_sub(active.first_timestamp) > self.config.segment_ms;
+        // Indexes hold offsets relative to the segment's base in 32 bits.
+        let far = self.end.since(active.base) + i64::from(batch.last_offset_delta) > i64::from(i32::MAX);
+        active.size > 0 && (full || old || far)
+    }
+
+    fn take(&mut self, place: Place, batch: &RecordBatchHeader) {
+        let size = u32::try_from(batch.size_in_bytes()).expect("a batch is smaller than 2 GiB");
+        let end = place.offset.plus(i64::from(batch.last_offset_delta) + 1);
+        let interval = self.config.index_interval_bytes;
+        let segment = self.segments.back_mut().expect("the caller made one");
+        if segment.size > 0 && segment.size - segment.last_indexed >= interval {
+            segment.offset_index.append(place.offset, segment.size);
+            if segment.max_timestamp > segment.last_time_indexed {
+                segment.time_index.maybe_append(segment.max_timestamp, place.offset);
+                segment.last_time_indexed = segment.max_timestamp;
+            }
+            segment.last_indexed = segment.size;
+        }
+        segment.size += size;
+        segment.max_timestamp = segment.max_timestamp.max(batch.max_timestamp);
+        self.end = end;
+        self.bytes_to_write += size as usize;
+    }
+
+    /// The bytes of a placed batch are complete and will not change: they may be read and written to the segment.
+    pub fn publish(&mut self, place: Place, end: Offset, data: Bytes) {
+        debug_assert!(self.pieces.back().is_none_or(|last| last.end == place.offset), "batches are published in order");
+        self.pieces.push_back(Piece { place, end, data });
+    }
+
+    /// The next write that brings published bytes to a segment file, if there is any and none is under way.
+    ///
+    /// The caller carries it out and calls [`Log::finish_write`].
+    pub fn next_write(&mut self) -> Option<SegmentWrite> {
+        if self.writing {
+            return None;
+        }
+        let first = self.pieces.partition_point(|piece| piece.place.offset < self.written_back.offset);
+        let start = self.pieces.get(first)?.place;
+        let mut upto = start;
+        let mut pieces = Vec::new();
+        let mut total = 0;
+        for piece in self.pieces.range(first..) {
+            if piece.place.segment != start.segment || (total > 0 && total + piece.data.len() > WRITE_BYTES_MAX) {
+                break;
+            }
+            total += piece.data.len();
+            upto = Place {
+                offset: piece.end,
+                segment: start.segment,
+                position: piece.place.position + u32::try_from(piece.data.len()).expect("a batch is below 2 GiB"),
+            };
+            pieces.push(piece.data.clone());
+        }
+        self.writing = true;
+        let position = align_down(u64::from(start.position));
+        let head_length = usize::try_from(u64::from(start.position) - position).expect("below a block");
+        let head = match &self.tail {
+            _ if head_length == 0 => Some(Bytes::new()),
+            Some((place, bytes)) if place.segment == start.segment && place.position == start.position => {
+                Some(bytes.clone())
+            }
+            _ => None,
+        };
+        Some(SegmentWrite { segment: start.segment, position, head_length, head, pieces, upto })
+    }
+
+    /// The write is in the file (`Some`: the bytes that went there), or failed.
+    pub fn finish_write(&mut self, write: &SegmentWrite, written: Option<&Bytes>) {
+        assert!(self.writing, "a write was under way");
+        self.writing = false;
+        let Some(bytes) = written else { return };
+        let end = write.end();
+        self.bytes_to_write -= end - write.head_length;
+        self.written_back = write.upto;
+        let last_block = end / BLOCK * BLOCK;
+        // A copy: a slice would keep all of the written buffer in memory for its last few bytes.
+        self.tail = Some((write.upto, Bytes::copy_from_slice(&bytes[last_block..end])));
+    }
+
+    /// Lets go of memory below `offset`, as far as it is in segment files.
+    pub fn evict(&mut self, offset: Offset) {
+        let limit = offset.min(self.written_back.offset);
+        while self.pieces.front().is_some_and(|piece| piece.end <= limit) {
+            self.pieces.pop_front();
+        }
+        if self.pieces.is_empty() && self.bytes_to_write == 0 {
+            // An idle log holds no buffer.
+            self.tail = None;
+            self.pieces.shrink_to_fit();
+        }
+    }
+
+    /// Where the batches from `offset` up to (not including) `limit` are; from memory at most `bytes_max` bytes, but at
+    /// least one batch.
+    #[must_use]
+    pub fn find(&self, offset: Offset, limit: Offset, bytes_max: usize) -> Found {
+        if offset >= limit || offset < self.log_start {
+            return Found::Nothing;
+        }
+        if let Some(front) = self.pieces.front()
+            && front.place.offset <= offset
+        {
+            return self.find_in_memory(offset, limit, bytes_max);
+        }
+        if let Some(hint) = self.read_hint
+            && hint.offset == offset
+            && let Some(segment) = self.segment_at(hint.segment)
+            && hint.position < self.file_limit(segment)
+        {
+            let limit = self.file_limit(segment);
+            return Found::File { segment: hint.segment, from: hint.position, limit, index_on_disk: false };
+        }
+        let Some(segment) = self.segment_of(offset) else { return Found::Nothing };
+        // The entries in memory are the newest: when the first of them is above, the ones on disk decide.
+        let in_memory = segment.offset_index.entries().first().is_some_and(|entry| entry.0 <= offset);
+        let from = if in_memory { segment.offset_index.lookup(offset) } else { 0 };
+        Found::File {
+            segment: segment.base,
+            from,
+            limit: self.file_limit(segment),
+            index_on_disk: !in_memory && segment.offset_entries_on_disk > 0,
+        }
+    }
+
+    fn find_in_memory(&self, offset: Offset, limit: Offset, bytes_max: usize) -> Found {
+        let first = self.pieces.partition_point(|piece| piece.end <= offset);
+        let mut found = Vec::new();
+        let mut total = 0;
+        for piece in self.pieces.range(first..) {
+            let over = total + piece.data.len() > bytes_max;
+            if piece.end > limit || (over && !found.is_empty()) {
+                break;
+            }
+            total += piece.data.len();
+            found.push(piece.data.clone());
+            if over {
+                break;
+            }
+        }
+        if found.is_empty() { Found::Nothing } else { Found::Memory(found) }
+    }
+
+    /// Remembers where a read from files ended.
+    pub fn remember_read(&mut self, place: Place) {
+        self.read_hint = Some(place);
+    }
+
+    /// Bytes of the segment that its file holds.
+    #[must_use]
+    pub fn file_limit(&self, segment: &Segment) -> u32 {
+        match segment.base.cmp(&self.written_back.segment) {
+            std::cmp::Ordering::Less => segment.size,
+            std::cmp::Ordering::Equal => self.written_back.position,
+            std::cmp::Ordering::Greater => 0,
+        }
+    }
+
+    /// The segment with this base offset.
+    #[must_use]
+    pub fn segment_at(&self, base: Offset) -> Option<&Segment> {
+        let index = self.segments.binary_search_by_key(&base, |segment| segment.base).ok()?;
+        self.segments.get(index)
+    }
+
+    /// The segment that holds `offset`.
+    #[must_use]
+    pub fn segment_of(&self, offset: Offset) -> Option<&Segment> {
+        let above = self.segments.partition_point(|segment| segment.base <= offset);
+        self.segments.get(above.checked_sub(1)?)
+    }
+
+    /// What a checkpoint may say once everything written back so far is synced.
+    #[must_use]
+    pub fn checkpoint(&self) -> LogCheckpoint {
+        let end = self.written_back.offset;
+        let mut producers = self.producers.clone();
+        producers.truncate_to(end);
+        let mut epochs = self.epochs.clone();
+        epochs.truncate_from_end(end);
+        LogCheckpoint {
+            topic_partition: self.topic_partition,
+            log_start: self.log_start,
+            end,
+            segments: self
+                .segments
+                .iter()
+                .filter(|segment| segment.base <= self.written_back.segment && self.file_limit(segment) > 0)
+                .map(|segment| SegmentCheckpoint {
+                    base: segment.base,
+                    size: self.file_limit(segment),
+                    max_timestamp: segment.max_timestamp,
+                    first_timestamp: segment.first_timestamp,
+                    offset_entries: segment.offset_entries_on_disk,
+                    time_entries: segment.time_entries_on_disk,
+                })
+                .collect(),
+            epochs,
+            producers,
+        }
+    }
+
+    /// Whether a checkpoint has anything to say of it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.end == Offset::ZERO
+    }
+}
+
+/// A replayed batch does not follow the log's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misplaced;

@@ -1,0 +1,78 @@
+//! Finds records inside a batch: by timestamp, and all their values. The batch's CRC must have been checked.
+//!
+//! Unpacks within a bound and stops at the first record that is not whole.
+
+use bytes::Bytes;
+
+use super::{BatchError, DECOMPRESSED_BYTES_MAX, HEADER_BYTES, RecordBatchHeader};
+use crate::compression;
+use crate::offset::Offset;
+use crate::record::Records;
+
+/// What ListOffsets answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampAndOffset {
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    pub offset: Offset,
+}
+
+fn body(batch: &[u8], header: &RecordBatchHeader) -> Result<Bytes, BatchError> {
+    let codec = header.codec().map_err(BatchError::Codec)?;
+    compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX).map_err(BatchError::Codec)
+}
+
+fn find(
+    batch: &[u8],
+    wanted: impl Fn(i64) -> bool,
+) -> Result<Option<TimestampAndOffset>, BatchError> {
+    let header = RecordBatchHeader::parse(batch)?;
+    if header.is_log_append_time() {
+        // All records have the batch's time: the first one is it.
+        let found = TimestampAndOffset { timestamp: header.max_timestamp, offset: header.base_offset };
+        return Ok(wanted(header.max_timestamp).then_some(found));
+    }
+    let body = body(batch, &header)?;
+    for record in Records::new(&body, header.record_count) {
+        let record = record.map_err(BatchError::Record)?;
+        let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
+        if wanted(timestamp) {
+            let offset = header.base_offset.plus(i64::from(record.offset_delta));
+            return Ok(Some(TimestampAndOffset { timestamp, offset }));
+        }
+    }
+    Ok(None)
+}
+
+/// The first record with this timestamp or a later one.
+///
+/// # Errors
+/// [`BatchError`] when the records cannot be read.
+pub fn first_at_or_after(batch: &[u8], timestamp: i64) -> Result<Option<TimestampAndOffset>, BatchError> {
+    find(batch, |candidate| candidate >= timestamp)
+}
+
+/// The first record that has the batch's maximum timestamp.
+///
+/// # Errors
+/// [`BatchError`] when the records cannot be read.
+pub fn last_of_max_timestamp(batch: &[u8]) -> Result<Option<TimestampAndOffset>, BatchError> {
+    let max = RecordBatchHeader::parse(batch)?.max_timestamp;
+    find(batch, |candidate| candidate == max)
+}
+
+/// The values of all records; records without one are left out.
+///
+/// # Errors
+/// [`BatchError`] when the records cannot be read.
+pub fn values(batch: &[u8]) -> Result<Vec<Bytes>, BatchError> {
+    let header = RecordBatchHeader::parse(batch)?;
+    let body = body(batch, &header)?;
+    let mut values = Vec::new();
+    for record in Records::new(&body, header.record_count) {
+        if let Some(value) = record.map_err(BatchError::Record)?.value {
+            values.push(body.slice_ref(value));
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,350 @@
+//! Start-up: brings every log to the end of what was durable, whatever ended the process before.
+//!
+//! Loads the checkpoints, replays the journals of whichever shards wrote them into the segments, and replaces the base
+//! checkpoint. Changes nothing that a second attempt, after a crash in the middle, would miss.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::disk::Disk;
+use crate::journal::block::{Entry, EntryKind};
+use crate::journal::replay::{Replay, ReplayedBlock};
+use crate::log::{Log, LogCheckpoint, LogConfig, Place};
+use crate::offset::Offset;
+use crate::record_batch::{self, RecordBatchHeader};
+use crate::segment_files::{DELETED_SUFFIX, LogHandle, ReadError, SegmentFiles, remove_directory};
+use crate::store::layout;
+use crate::topic_partition::TopicPartition;
+
+/// Replayed bytes in memory, at most, before they go to segments.
+const REPLAY_BYTES_MAX: usize = 64 << 20;
+
+/// The most that is believed of a checkpoint file: a hundred bytes and more for each of a million partitions.
+const CHECKPOINT_BYTES_MAX: u64 = 1 << 30;
+
+#[derive(Debug)]
+pub enum RecoveryError {
+    Disk(io::Error),
+    Checkpoint { path: PathBuf, error: CheckpointError },
+    Read(ReadError),
+}
+
+impl From<io::Error> for RecoveryError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<ReadError> for RecoveryError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl std::fmt::Display for RecoveryError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Disk(error) => error.fmt(formatter),
+            Self::Read(error) => error.fmt(formatter),
+            Self::Checkpoint { path, error } => write!(formatter, "{}: {error}", path.display()),
+        }
+    }
+}
+
+/// What a partition is called and how its log is kept.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    pub directory: String,
+    pub config: LogConfig,
+}
+
+/// What a replay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    pub blocks: u64,
+    /// Batches brought to their logs.
+    pub batches: u64,
+    pub bytes: u64,
+}
+
+pub struct Recovery<D: Disk> {
+    disk: D,
+    root: PathBuf,
+    files: SegmentFiles<D>,
+    /// The generation that is being recovered; 0 in a fresh directory.
+    generation: u64,
+    checkpoints: FxHashMap<TopicPartition, LogCheckpoint>,
+    /// Directories and the first block to replay.
+    journals: Vec<(PathBuf, u64)>,
+    logs: FxHashMap<TopicPartition, LogHandle>,
+    bytes_in_memory: usize,
+}
+
+impl<D: Disk> Recovery<D> {
+    /// Loads the checkpoints and finds the journals.
+    ///
+    /// # Errors
+    /// [`RecoveryError`]; a checkpoint of a newer release is one.
+    pub async fn open(disk: D, root: &Path) -> Result<Self, RecoveryError> {
+        disk.create_directory(&root.join(layout::DIRECTORY)).await?;
+        disk.sync_directory(root).await?;
+        let base = load(&disk, &layout::base_checkpoint(root)).await?;
+        let generation = base.as_ref().map_or(0, |base| base.generation);
+        let mut checkpoints: FxHashMap<_, _> =
+            base.into_iter().flat_map(|base| base.logs).map(|log| (log.topic_partition, log)).collect();
+        let mut journals = Vec::new();
+        for name in disk.list(&root.join(layout::DIRECTORY)).await? {
+            let Some(shard) = name.to_str().and_then(|name| name.strip_prefix("journal-")?.parse().ok()) else {
+                continue;
+            };
+            let own = load(&disk, &layout::shard_checkpoint(root, shard)).await?;
+            let own = own.filter(|own| own.generation == generation);
+            let first_sequence = own.as_ref().map_or(1, |own| own.first_sequence);
+            for log in own.into_iter().flat_map(|own| own.logs) {
+                checkpoints.insert(log.topic_partition, log);
+            }
+            journals.push((layout::journal(root, shard), first_sequence));
+        }
+        Ok(Self {
+            files: SegmentFiles::for_replay(disk.clone(), root.to_owned()),
+            disk,
+            root: root.to_owned(),
+            generation,
+            checkpoints,
+            journals,
+            logs: FxHashMap::default(),
+            bytes_in_memory: 0,
+        })
+    }
+
+    /// Replays the journals for the partitions that `settings` knows. May be called again for others.
+    ///
+    /// # Errors
+    /// [`RecoveryError`].
+    pub async fn replay(
+        &mut self,
+        settings: impl Fn(TopicPartition) -> Option<LogSettings>,
+    ) -> Result<Replayed, RecoveryError> {
+        let known: Vec<_> = self.checkpoints.keys().copied().collect();
+        for name in known {
+            if let Some(settings) = settings(name) {
+                self.open_log(name, settings);
+            }
+        }
+        let mut replayed = Replayed::default();
+        // Logs whose tail was never durable: what the journal holds behind the gap was never acknowledged.
+        let mut cut = FxHashSet::default();
+        for (directory, first_sequence) in self.journals.clone() {
+            let mut replay = Replay::open(self.disk.clone(), &directory, self.generation, first_sequence).await?;
+            while let Some(block) = replay.next().await? {
+                replayed.blocks += u64::from(block.sequence >= first_sequence);
+                for entry in &block.entries {
+                    let name = entry.header.topic_partition;
+                    if cut.contains(&name) {
+                        continue;
+                    }
+                    let log = match self.logs.get(&name) {
+                        Some(log) => Rc::clone(log),
+                        None => match settings(name) {
+                            Some(settings) => self.open_log(name, settings),
+                            None => continue,
+                        },
+                    };
+                    match self.replay_entry(&log, &block, entry).await? {
+                        Step::Taken(bytes) => {
+                            replayed.batches += 1;
+                            replayed.bytes += bytes as u64;
+                        }
+                        Step::Known => {}
+                        Step::Gap => {
+                            cut.insert(name);
+                        }
+                    }
+                }
+                if self.bytes_in_memory > REPLAY_BYTES_MAX {
+                    self.write_back().await?;
+                }
+            }
+        }
+        self.write_back().await?;
+        Ok(replayed)
+    }
+
+    fn open_log(&mut self, name: TopicPartition, settings: LogSettings) -> LogHandle {
+        let log = match self.checkpoints.remove(&name) {
+            Some(checkpoint) => Log::open(checkpoint, settings.directory, settings.config),
+            None => Log::new(name, settings.directory, settings.config),
+        };
+        let log = Rc::new(RefCell::new(log));
+        self.logs.insert(name, Rc::clone(&log));
+        log
+    }
+
+    async fn replay_entry(
+        &mut self,
+        log: &LogHandle,
+        block: &ReplayedBlock,
+        entry: &Entry,
+    ) -> Result<Step, RecoveryError> {
+        let payload = block.bytes.slice(entry.payload.clone());
+        let Ok(header) = RecordBatchHeader::parse(&payload) else { return Ok(Step::Gap) };
+        if header.end_offset() <= log.borrow().end() {
+            return Ok(Step::Known);
+        }
+        let size = header.size_in_bytes();
+        let data = match entry.header.kind {
+            EntryKind::Append => payload,
+            EntryKind::Reference => match self.referenced(log, entry, &payload, size).await? {
+                Some(data) => data,
+                None => return Ok(Step::Gap),
+            },
+        };
+        let place =
+            Place { offset: header.base_offset, segment: entry.header.segment, position: entry.header.position };
+        let mut log = log.borrow_mut();
+        if log.replay(place, &header).is_err() {
+            log::warn!(
+                "{}: the journal goes on at offset {} but the log ends at {}; what follows was never acknowledged",
+                log.directory,
+                place.offset,
+                log.end(),
+            );
+            return Ok(Step::Gap);
+        }
+        log.epochs.assign(header.partition_leader_epoch, place.offset);
+        if header.producer_id >= 0 {
+            log.producers.update(&header);
+        }
+        // A copy: the block's window is a megabyte that one small batch would hold on to.
+        log.publish(place, header.end_offset(), Bytes::copy_from_slice(&data));
+        self.bytes_in_memory += size;
+        Ok(Step::Taken(size))
+    }
+
+    /// The batch that a reference points to, if all of it reached its segment.
+    async fn referenced(
+        &self,
+        log: &LogHandle,
+        entry: &Entry,
+        header: &[u8],
+        size: usize,
+    ) -> Result<Option<Bytes>, RecoveryError> {
+        let position = u64::from(entry.header.position);
+        let data = self.files.read_exactly(log, entry.header.segment, position, size).await?;
+        let whole = data.len() == size && data.starts_with(header) && record_batch::verify_crc(&data).is_ok();
+        Ok(whole.then_some(data))
+    }
+
+    async fn write_back(&mut self) -> Result<(), RecoveryError> {
+        for log in self.logs.values() {
+            while self.files.write_next(log).await? {}
+            let end = log.borrow().end();
+            log.borrow_mut().evict(end);
+        }
+        self.bytes_in_memory = 0;
+        Ok(())
+    }
+
+    /// Reads from a replayed log; see [`SegmentFiles::read`].
+    ///
+    /// # Errors
+    /// See [`SegmentFiles::read`].
+    pub async fn read(&self, name: TopicPartition, offset: Offset) -> Result<Vec<Bytes>, RecoveryError> {
+        let Some(log) = self.logs.get(&name) else { return Ok(Vec::new()) };
+        let limit = log.borrow().end();
+        Ok(self.files.read(log, offset, limit, crate::disk::TRANSFER_MAX).await?)
+    }
+
+    /// Makes what was replayed durable, starts a new generation, and says what every log is. Logs that no replay was asked
+    /// for belong to deleted topics: they are dropped, and their directories removed.
+    ///
+    /// # Errors
+    /// [`RecoveryError`].
+    pub async fn finish(mut self, shards: usize) -> Result<Recovered, RecoveryError> {
+        self.write_back().await?;
+        let mut logs = Vec::with_capacity(self.logs.len());
+        for log in self.logs.values() {
+            let has_files = log.borrow().directory_made;
+            if has_files {
+                self.files.write_indexes(log).await?;
+            }
+            if !log.borrow().is_empty() {
+                logs.push(log.borrow().checkpoint());
+            }
+        }
+        let changed = self.files.unsynced_logs();
+        self.files.sync().await?;
+        for name in changed {
+            if let Some(log) = self.logs.get(&name) {
+                self.files.trim(log).await?;
+            }
+        }
+        let generation = self.generation + 1;
+        let base = Checkpoint { generation, first_sequence: 1, logs };
+        self.disk.replace(&layout::base_checkpoint(&self.root), &base.encode()).await?;
+        self.remove_leftovers(shards).await?;
+        Ok(Recovered { generation, logs: base.logs })
+    }
+
+    async fn remove_leftovers(&self, shards: usize) -> Result<(), RecoveryError> {
+        let directory = self.root.join(layout::DIRECTORY);
+        for name in self.disk.list(&directory).await? {
+            let text = name.to_str().unwrap_or_default();
+            if text.starts_with("shard-") {
+                self.disk.remove_file(&directory.join(&name)).await?;
+            } else if let Some(shard) = text.strip_prefix("journal-").and_then(|shard| shard.parse::<usize>().ok())
+                && shard >= shards
+            {
+                remove_directory(&self.disk, &directory.join(&name)).await?;
+            }
+        }
+        let deleted: FxHashSet<String> =
+            self.checkpoints.keys().map(|name| name.topic_id.to_string()).collect();
+        for name in self.disk.list(&self.root).await? {
+            let path = self.root.join(&name);
+            let text = name.to_str().unwrap_or_default();
+            let doomed = text.ends_with(DELETED_SUFFIX) || {
+                // Only when a topic's deletion was cut short is it worth asking each directory whose it is.
+                !deleted.is_empty() && self.topic_of(&path).await.is_some_and(|topic| deleted.contains(&topic))
+            };
+            if doomed {
+                remove_directory(&self.disk, &path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn topic_of(&self, directory: &Path) -> Option<String> {
+        let content = self.disk.read_all(&directory.join("partition.metadata"), 4096).await.ok()??;
+        let text = String::from_utf8(content).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("topic_id: ").map(str::to_owned))
+    }
+}
+
+/// A data directory whose logs are whole and whose journals are empty.
+#[derive(Debug)]
+pub struct Recovered {
+    pub generation: u64,
+    pub logs: Vec<LogCheckpoint>,
+}
+
+enum Step {
+    Taken(usize),
+    Known,
+    Gap,
+}
+
+async fn load<D: Disk>(disk: &D, path: &Path) -> Result<Option<Checkpoint>, RecoveryError> {
+    let Some(bytes) = disk.read_all(path, CHECKPOINT_BYTES_MAX).await? else { return Ok(None) };
+    match Checkpoint::decode(&bytes) {
+        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Err(error) => Err(RecoveryError::Checkpoint { path: path.to_owned(), error }),
+    }
+}

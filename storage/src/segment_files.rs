@@ -1,0 +1,620 @@
+//! The files of a shard's segments and their indexes: opened when needed, a bounded number at a time, synced together.
+//!
+//! Carries out what [`crate::log::Log`] decides. Never serves bytes whose CRC does not hold.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use crate::disk::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up, aligned_buffer};
+use crate::log::{Found, Log, Place, SegmentWrite};
+use crate::offset::Offset;
+use crate::offset_index::OffsetIndex;
+use crate::record_batch::{self, RecordBatchHeader};
+use crate::time_index::TimeIndex;
+use crate::topic_partition::TopicPartition;
+
+/// Open files at most, written ones included. A shard of a thousand busy partitions reopens some; ten thousand shards'
+/// worth of idle ones hold none.
+const OPEN_FILES_MAX: usize = 256;
+
+/// Index files read from disk that are kept in memory. One of a full segment with small batches is 2 MiB.
+const INDEXES_CACHED_MAX: usize = 32;
+
+/// The most that is believed of an index file, Kafka's `segment.index.bytes` for a segment of 2 GiB and more.
+const INDEX_BYTES_MAX: u64 = 64 << 20;
+
+/// The header of a batch.
+const BATCH_HEADER_BYTES: usize = 61;
+
+/// A log as its users hold it.
+pub type LogHandle = Rc<RefCell<Log>>;
+
+/// A file of one partition's log, by the segment's base offset.
+type FileKey = (TopicPartition, Offset);
+
+pub struct SegmentFiles<D: Disk> {
+    disk: D,
+    root: PathBuf,
+    /// While a journal is replayed: new files are not emptied and bytes behind a write are kept, since references in the
+    /// journal may point at them.
+    replaying: bool,
+    open: RefCell<FxHashMap<FileKey, OpenFile<D::File>>>,
+    /// Ticks with every use, to find the file that was used least recently.
+    uses: RefCell<u64>,
+    /// Files with writes that no sync has covered yet.
+    unsynced: RefCell<BTreeMap<FileKey, Rc<D::File>>>,
+    indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
+}
+
+struct OpenFile<F> {
+    file: Rc<F>,
+    used: u64,
+}
+
+/// Why a read from a segment did not give what should be there.
+#[derive(Debug)]
+pub enum ReadError {
+    Disk(io::Error),
+    /// The bytes are not the batch that belongs there.
+    Damaged { path: PathBuf, position: u64 },
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Disk(error) => error.fmt(formatter),
+            Self::Damaged { path, position } => {
+                write!(formatter, "{} is damaged at byte {position}; nothing from there is served", path.display())
+            }
+        }
+    }
+}
+
+/// The three files of a segment.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Log,
+    OffsetIndex,
+    TimeIndex,
+}
+
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::OffsetIndex => "index",
+            Self::TimeIndex => "timeindex",
+        }
+    }
+}
+
+impl<D: Disk> SegmentFiles<D> {
+    #[must_use]
+    pub fn new(disk: D, root: PathBuf) -> Self {
+        Self {
+            disk,
+            root,
+            replaying: false,
+            open: RefCell::default(),
+            uses: RefCell::default(),
+            unsynced: RefCell::default(),
+            indexes: RefCell::default(),
+        }
+    }
+
+    /// As [`SegmentFiles::new`], for the replay of a journal.
+    #[must_use]
+    pub fn for_replay(disk: D, root: PathBuf) -> Self {
+        Self { replaying: true, ..Self::new(disk, root) }
+    }
+
+    fn path(&self, directory: &str, segment: Offset, kind: Kind) -> PathBuf {
+        self.root.join(directory).join(format!("{:020}.{}", segment.0, kind.extension()))
+    }
+
+    async fn file(&self, log: &LogHandle, segment: Offset, mode: OpenMode) -> io::Result<Rc<D::File>> {
+        let (key, path) = {
+            let log = log.borrow();
+            ((log.topic_partition, segment), self.path(&log.directory, segment, Kind::Log))
+        };
+        let used = {
+            let mut uses = self.uses.borrow_mut();
+            *uses += 1;
+            *uses
+        };
+        if let Some(open) = self.open.borrow_mut().get_mut(&key) {
+            open.used = used;
+            return Ok(Rc::clone(&open.file));
+        }
+        if mode == OpenMode::Create {
+            self.make_directory(log).await?;
+        }
+        let file = Rc::new(self.disk.open(&path, mode).await?);
+        let mut open = self.open.borrow_mut();
+        if open.len() >= OPEN_FILES_MAX
+            && let Some(oldest) = open.iter().min_by_key(|(_, file)| file.used).map(|(key, _)| *key)
+        {
+            open.remove(&oldest);
+        }
+        open.insert(key, OpenFile { file: Rc::clone(&file), used });
+        Ok(file)
+    }
+
+    /// A partition's directory comes into being with its first write, and says which topic it belongs to.
+    async fn make_directory(&self, log: &LogHandle) -> io::Result<()> {
+        let (made, directory, topic_id) = {
+            let log = log.borrow();
+            (log.directory_made, self.root.join(&log.directory), log.topic_partition.topic_id)
+        };
+        if made {
+            return Ok(());
+        }
+        self.disk.create_directory(&directory).await?;
+        let content = format!("version: 0\ntopic_id: {topic_id}\n");
+        self.disk.replace(&directory.join("partition.metadata"), content.as_bytes()).await?;
+        self.disk.sync_directory(&self.root).await?;
+        log.borrow_mut().directory_made = true;
+        Ok(())
+    }
+
+    /// Carries out the log's next write to a segment. `Ok(false)`: there is none now.
+    ///
+    /// # Errors
+    /// Those of the disk; the log keeps the bytes and the write may be tried again.
+    pub async fn write_next(&self, log: &LogHandle) -> io::Result<bool> {
+        let write = log.borrow_mut().next_write();
+        let Some(write) = write else { return Ok(false) };
+        let written = self.write(log, &write).await;
+        log.borrow_mut().finish_write(&write, written.as_ref().ok());
+        written.map(|_| true)
+    }
+
+    async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
+        let file = self.file(log, write.segment, OpenMode::Create).await?;
+        if write.position == 0 && write.head_length == 0 && !self.replaying {
+            file.truncate(0).await?;
+        }
+        let head = match &write.head {
+            Some(head) => head.clone(),
+            None => file.read_at(write.position, BLOCK).await?,
+        };
+        if head.len() < write.head_length {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a segment of {} is shorter than its checkpoint says", log.borrow().directory),
+            ));
+        }
+        let mut bytes = write.assemble(&head);
+        if self.replaying {
+            bytes = keep_what_follows(&*file, write, bytes).await?;
+        }
+        let key = (log.borrow().topic_partition, write.segment);
+        // Before the write: a failed one may have changed the file too.
+        self.unsynced.borrow_mut().insert(key, Rc::clone(&file));
+        file.write_at(bytes.clone(), write.position, Durability::Written).await?;
+        Ok(bytes)
+    }
+
+    /// Syncs everything that was written before the call.
+    ///
+    /// # Errors
+    /// The first failure; what was to be synced then counts as lost.
+    pub async fn sync(&self) -> io::Result<()> {
+        let files = std::mem::take(&mut *self.unsynced.borrow_mut());
+        for file in files.values() {
+            file.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// Syncs one log's files.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn sync_log(&self, log: &LogHandle) -> io::Result<()> {
+        let topic_partition = log.borrow().topic_partition;
+        // They stay listed: a checkpoint at the same time must not take them for synced before they are.
+        let files: Vec<_> = self
+            .unsynced
+            .borrow()
+            .range((topic_partition, Offset(i64::MIN))..=(topic_partition, Offset(i64::MAX)))
+            .map(|(_, file)| Rc::clone(file))
+            .collect();
+        for file in files {
+            file.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// Logs with writes that no sync has covered yet.
+    #[must_use]
+    pub fn unsynced_logs(&self) -> Vec<TopicPartition> {
+        let mut names: Vec<_> = self.unsynced.borrow().keys().map(|key| key.0).collect();
+        names.dedup();
+        names
+    }
+
+    /// Appends the index entries of what is written back to the index files, and brings rolled segments to their exact
+    /// size. Called before a checkpoint; the sync of the segments comes after.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn write_indexes(&self, log: &LogHandle) -> io::Result<()> {
+        let (directory, written_back, bases) = {
+            let log = log.borrow();
+            let bases: Vec<_> =
+                log.segments().iter().filter(|segment| !segment.finished).map(|segment| segment.base).collect();
+            (log.directory.clone(), log.written_back(), bases)
+        };
+        for base in bases {
+            if base > written_back.segment {
+                break;
+            }
+            let (offsets, times, entries) = {
+                let mut log = log.borrow_mut();
+                let Ok(index) = log.segments_mut().binary_search_by_key(&base, |segment| segment.base) else { continue };
+                let segment = &mut log.segments_mut()[index];
+                let offsets = take_below(&mut segment.offset_index, base, written_back.offset);
+                let times = take_times_below(&mut segment.time_index, base, written_back.offset);
+                (offsets, times, (segment.offset_entries_on_disk, segment.time_entries_on_disk))
+            };
+            self.append(&self.path(&directory, base, Kind::OffsetIndex), entries.0, 8, &offsets.encode_from(0)).await?;
+            self.append(&self.path(&directory, base, Kind::TimeIndex), entries.1, 12, &times.encode_from(0)).await?;
+            self.indexes.borrow_mut().remove(&(log.borrow().topic_partition, base));
+            let finish = {
+                let mut log = log.borrow_mut();
+                let Ok(index) = log.segments_mut().binary_search_by_key(&base, |segment| segment.base) else { continue };
+                let segment = &mut log.segments_mut()[index];
+                segment.offset_entries_on_disk += u32::try_from(offsets.entries().len()).expect("few entries");
+                segment.time_entries_on_disk += u32::try_from(times.entries().len()).expect("few entries");
+                let size = segment.size;
+                (base < written_back.segment).then_some(size)
+            };
+            if let Some(size) = finish {
+                let file = self.file(log, base, OpenMode::Existing).await?;
+                file.truncate(u64::from(size)).await?;
+                file.sync().await?;
+                let mut log = log.borrow_mut();
+                if let Ok(index) = log.segments_mut().binary_search_by_key(&base, |segment| segment.base) {
+                    log.segments_mut()[index].finished = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the active segment's file to its exact size, so that any reader of Kafka's format finds a clean end.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn trim(&self, log: &LogHandle) -> io::Result<()> {
+        let place = log.borrow().written_back();
+        if place.position == 0 {
+            return Ok(());
+        }
+        let file = self.file(log, place.segment, OpenMode::Existing).await?;
+        file.truncate(u64::from(place.position)).await
+    }
+
+    /// Writes `bytes` behind the first `count` entries of `size` bytes each.
+    async fn append(&self, path: &std::path::Path, count: u32, size: u64, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let end = u64::from(count) * size;
+        let file = self.disk.open(path, OpenMode::Create).await?;
+        let position = align_down(end);
+        let head_length = usize::try_from(end - position).expect("below a block");
+        let mut buffer = aligned_buffer(align_up(head_length + bytes.len()));
+        if head_length > 0 {
+            let head = file.read_at(position, BLOCK).await?;
+            buffer.extend_from_slice(head.get(..head_length).unwrap_or_default());
+        }
+        // Entries lost from the file stay zero, which a reader takes for the end; the log is searched from there.
+        buffer.resize(head_length, 0);
+        buffer.extend_from_slice(bytes);
+        let length = buffer.len();
+        buffer.resize(align_up(length), 0);
+        file.write_at(buffer.freeze(), position, Durability::Written).await?;
+        file.truncate(end + bytes.len() as u64).await
+    }
+
+    async fn index_on_disk(&self, log: &LogHandle, base: Offset) -> io::Result<Rc<OffsetIndex>> {
+        let key = (log.borrow().topic_partition, base);
+        let used = {
+            let mut uses = self.uses.borrow_mut();
+            *uses += 1;
+            *uses
+        };
+        if let Some((last_use, index)) = self.indexes.borrow_mut().get_mut(&key) {
+            *last_use = used;
+            return Ok(Rc::clone(index));
+        }
+        let path = self.path(&log.borrow().directory, base, Kind::OffsetIndex);
+        let bytes = self.disk.read_all(&path, INDEX_BYTES_MAX).await?.unwrap_or_default();
+        let index = Rc::new(OffsetIndex::decode(base, &bytes));
+        let mut indexes = self.indexes.borrow_mut();
+        if indexes.len() >= INDEXES_CACHED_MAX
+            && let Some(oldest) = indexes.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key)
+        {
+            indexes.remove(&oldest);
+        }
+        indexes.insert(key, (used, Rc::clone(&index)));
+        Ok(index)
+    }
+
+    /// The time index of a segment: what is on disk and what is in memory.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn time_index(&self, log: &LogHandle, base: Offset) -> io::Result<TimeIndex> {
+        let (path, on_disk) = {
+            let log = log.borrow();
+            let on_disk = log.segment_at(base).is_some_and(|segment| segment.time_entries_on_disk > 0);
+            (self.path(&log.directory, base, Kind::TimeIndex), on_disk)
+        };
+        let bytes = if on_disk { self.disk.read_all(&path, INDEX_BYTES_MAX).await? } else { None };
+        let mut index = TimeIndex::decode(base, &bytes.unwrap_or_default());
+        if let Some(segment) = log.borrow().segment_at(base) {
+            for entry in segment.time_index.entries() {
+                index.maybe_append(entry.0, entry.1);
+            }
+        }
+        Ok(index)
+    }
+
+    /// Whole batches from the one that holds `offset` on, up to `limit`, about `bytes_max` bytes but at least one batch.
+    /// Empty at the end.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when the first batch is not what it should be; a damaged later one only ends the read.
+    pub async fn read(
+        &self,
+        log: &LogHandle,
+        offset: Offset,
+        limit: Offset,
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let found = log.borrow().find(offset, limit, bytes_max);
+        let (segment, from, end, index_on_disk) = match found {
+            Found::Nothing => return Ok(Vec::new()),
+            Found::Memory(pieces) => return Ok(pieces),
+            Found::File { segment, from, limit, index_on_disk } => (segment, from, limit, index_on_disk),
+        };
+        let mut from = from;
+        if index_on_disk {
+            // The index file may point past what a crash left of the segment: believe it only below the limit.
+            let indexed = self.index_on_disk(log, segment).await?.lookup(offset);
+            from = if indexed < end { indexed } else { 0 };
+        }
+        let read = self.scan(log, segment, from, end, (offset, limit), bytes_max).await;
+        match read {
+            // A damaged index entry leads into the middle of a batch: the segment's beginning never does.
+            Err(ReadError::Damaged { .. }) if from > 0 => {
+                self.scan(log, segment, 0, end, (offset, limit), bytes_max).await
+            }
+            other => other,
+        }
+    }
+
+    async fn scan(
+        &self,
+        log: &LogHandle,
+        segment: Offset,
+        from: u32,
+        end: u32,
+        (offset, limit): (Offset, Offset),
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let file = self.file(log, segment, OpenMode::Existing).await?;
+        let damaged = |position: u64| ReadError::Damaged {
+            path: self.path(&log.borrow().directory, segment, Kind::Log),
+            position,
+        };
+        let end = u64::from(end);
+        let mut position = u64::from(from);
+        let mut window = Window { start: 0, bytes: Bytes::new() };
+        let mut found = Vec::new();
+        let mut total = 0;
+        let mut next = None;
+        while position < end {
+            if !window.holds(position, BATCH_HEADER_BYTES) {
+                if !found.is_empty() {
+                    break;
+                }
+                let wanted = bytes_max.clamp(BLOCK * 16, TRANSFER_MAX - BLOCK);
+                window.load(&*file, position, wanted, end).await?;
+            }
+            let header = match RecordBatchHeader::parse(window.from(position)) {
+                Ok(header) if position + header.size_in_bytes() as u64 <= end => header,
+                _ if found.is_empty() => return Err(damaged(position)),
+                _ => break,
+            };
+            let size = header.size_in_bytes();
+            if header.end_offset() <= offset {
+                position += size as u64;
+                continue;
+            }
+            if header.base_offset >= limit || (!found.is_empty() && total + size > bytes_max) {
+                break;
+            }
+            if !window.holds(position, size) {
+                if !found.is_empty() {
+                    break;
+                }
+                window.load(&*file, position, size, end).await?;
+            }
+            let start = usize::try_from(position - window.start).expect("windows are small");
+            let batch = window.bytes.slice(start..start + size);
+            let expected = next.is_none_or(|next| next == header.base_offset);
+            if record_batch::verify_crc(&batch).is_err() || !expected {
+                if found.is_empty() {
+                    return Err(damaged(position));
+                }
+                break;
+            }
+            if header.end_offset() > limit {
+                break;
+            }
+            next = Some(header.end_offset());
+            total += size;
+            position += size as u64;
+            found.push(batch);
+        }
+        if let Some(offset) = next {
+            let position = u32::try_from(position).expect("below the segment's end");
+            log.borrow_mut().remember_read(Place { offset, segment, position });
+        }
+        Ok(found)
+    }
+
+    /// Reads `length` bytes at any position of a segment.
+    ///
+    /// # Errors
+    /// Those of the disk; fewer bytes than asked for only at the end of the file.
+    pub async fn read_exactly(
+        &self,
+        log: &LogHandle,
+        segment: Offset,
+        position: u64,
+        length: usize,
+    ) -> io::Result<Bytes> {
+        let file = match self.file(log, segment, OpenMode::Existing).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Bytes::new()),
+            other => other?,
+        };
+        let mut window = Window { start: 0, bytes: Bytes::new() };
+        window.load(&*file, position, length, position + length as u64).await?;
+        let start = usize::try_from(position - window.start).expect("below a block");
+        let end = (start + length).min(window.bytes.len());
+        Ok(window.bytes.slice(start.min(end)..end))
+    }
+
+    /// Forgets the log's files and removes its directory: first out of the way by one rename, then file by file.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn remove(&self, log: &LogHandle) -> io::Result<()> {
+        let (topic_partition, directory, made) = {
+            let log = log.borrow();
+            (log.topic_partition, log.directory.clone(), log.directory_made)
+        };
+        self.open.borrow_mut().retain(|key, _| key.0 != topic_partition);
+        self.unsynced.borrow_mut().retain(|key, _| key.0 != topic_partition);
+        self.indexes.borrow_mut().retain(|key, _| key.0 != topic_partition);
+        if !made {
+            return Ok(());
+        }
+        let doomed = self.root.join(deleted_name(topic_partition));
+        self.disk.rename(&self.root.join(&directory), &doomed).await?;
+        self.disk.sync_directory(&self.root).await?;
+        remove_directory(&self.disk, &doomed).await
+    }
+}
+
+/// What a directory is called between its topic's deletion and its own.
+fn deleted_name(topic_partition: TopicPartition) -> String {
+    format!("{topic_partition}{DELETED_SUFFIX}")
+}
+
+/// Directories with this ending are removed at start.
+pub const DELETED_SUFFIX: &str = "-delete";
+
+/// Removes a directory and the files in it.
+///
+/// # Errors
+/// Those of the disk.
+pub async fn remove_directory<D: Disk>(disk: &D, directory: &std::path::Path) -> io::Result<()> {
+    for name in disk.list(directory).await? {
+        disk.remove_file(&directory.join(name)).await?;
+    }
+    disk.remove_directory(directory).await
+}
+
+/// Replaces the zeros behind a write by what the file holds there.
+async fn keep_what_follows(file: &impl DiskFile, write: &SegmentWrite, bytes: Bytes) -> io::Result<Bytes> {
+    let end = write.end();
+    if end.is_multiple_of(BLOCK) {
+        return Ok(bytes);
+    }
+    let last_block = end / BLOCK * BLOCK;
+    let old = file.read_at(write.position + last_block as u64, BLOCK).await?;
+    let mut merged = aligned_buffer(bytes.len());
+    merged.extend_from_slice(&bytes[..end]);
+    merged.extend_from_slice(old.get(end - last_block..).unwrap_or_default());
+    merged.resize(bytes.len(), 0);
+    Ok(merged.freeze())
+}
+
+/// A part of a file in memory.
+struct Window {
+    /// A multiple of [`BLOCK`].
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Window {
+    fn holds(&self, position: u64, length: usize) -> bool {
+        position >= self.start && position + length as u64 <= self.start + self.bytes.len() as u64
+    }
+
+    /// The bytes from `position` on.
+    fn from(&self, position: u64) -> &[u8] {
+        let start = usize::try_from(position - self.start).expect("windows are small");
+        self.bytes.get(start..).unwrap_or_default()
+    }
+
+    /// Makes the window begin at or just below `position` and hold `length` bytes from there, as far as the file has them.
+    async fn load(&mut self, file: &impl DiskFile, position: u64, length: usize, end: u64) -> io::Result<()> {
+        self.start = align_down(position);
+        let until = (position + length as u64).min(end.max(position + 1));
+        let wanted = align_up(usize::try_from(until - self.start).expect("windows are small"));
+        if wanted <= TRANSFER_MAX {
+            self.bytes = file.read_at(self.start, wanted).await?;
+            return Ok(());
+        }
+        let mut buffer = aligned_buffer(wanted);
+        while buffer.len() < wanted {
+            let part = (wanted - buffer.len()).min(TRANSFER_MAX);
+            let read = file.read_at(self.start + buffer.len() as u64, part).await?;
+            buffer.extend_from_slice(&read);
+            if read.len() < part {
+                break;
+            }
+        }
+        self.bytes = buffer.freeze();
+        Ok(())
+    }
+}
+
+/// Moves the entries below `end` out of the index.
+fn take_below(index: &mut OffsetIndex, base: Offset, end: Offset) -> OffsetIndex {
+    let all = std::mem::replace(index, OffsetIndex::new(base));
+    let mut below = OffsetIndex::new(base);
+    for &(offset, position) in all.entries() {
+        if offset < end { below.append(offset, position) } else { index.append(offset, position) }
+    }
+    below
+}
+
+/// As [`take_below`].
+fn take_times_below(index: &mut TimeIndex, base: Offset, end: Offset) -> TimeIndex {
+    let all = std::mem::replace(index, TimeIndex::new(base));
+    let mut below = TimeIndex::new(base);
+    for &(timestamp, offset) in all.entries() {
+        if offset < end { below.maybe_append(timestamp, offset) } else { index.maybe_append(timestamp, offset) };
+    }
+    below
+}

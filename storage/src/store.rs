@@ -1,0 +1,724 @@
+//! A shard's storage: takes appends of all its partitions, makes them durable through the journal, brings them to
+//! segments in the background, and reads them back.
+//!
+//! Starts no task of its own: the shard runs [`Committer::commit`] in a loop and [`Store::maintain`] when the store asks
+//! for it. Decides nothing about replication, and serves only what its caller says is committed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use crate::checkpoint::Checkpoint;
+use crate::disk::{Disk, Durability, aligned_buffer};
+use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
+use crate::journal::{Journal, JournalConfig};
+use crate::leader_epoch::LeaderEpoch;
+use crate::log::{Log, LogCheckpoint, Place};
+use crate::offset::Offset;
+use crate::producer_state::{ProducerStateError, SequenceCheck};
+use crate::record_batch::{self, RecordBatchHeader};
+use crate::segment_files::{LogHandle, ReadError, SegmentFiles};
+use crate::signal::Signal;
+use crate::topic_partition::TopicPartition;
+
+/// Batches of this size and more go straight to their segment; the journal holds only a reference. Below it, one write
+/// for all partitions is cheaper than one each.
+pub const DIRECT_BYTES: usize = 128 << 10;
+
+/// Bytes taken but not yet in the journal, at most: more only make the wait for the disk longer.
+const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
+
+/// A log with this much to write gets a write of its own in the background.
+const WRITE_BACK_BYTES: usize = 1 << 20;
+
+/// The journal is checkpointed from this fullness on, so that there is room while the checkpoint is made.
+const CHECKPOINT_FULLNESS: f64 = 0.4;
+
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The data directory.
+    pub root: PathBuf,
+    /// This shard's number.
+    pub shard: usize,
+    /// Bytes of the shard's journal on disk, `rinka.journal.bytes`.
+    pub journal_bytes: u64,
+    /// Bytes of recently appended data kept in memory, `rinka.memory`.
+    pub memory_bytes: usize,
+    /// From [`crate::recovery`].
+    pub generation: u64,
+}
+
+/// The file names in a data directory.
+pub mod layout {
+    use std::path::{Path, PathBuf};
+
+    /// Checkpoints and journals are in here.
+    pub const DIRECTORY: &str = "rinka";
+
+    #[must_use]
+    pub fn base_checkpoint(root: &Path) -> PathBuf {
+        root.join(DIRECTORY).join("base.checkpoint")
+    }
+
+    #[must_use]
+    pub fn shard_checkpoint(root: &Path, shard: usize) -> PathBuf {
+        root.join(DIRECTORY).join(format!("shard-{shard}.checkpoint"))
+    }
+
+    #[must_use]
+    pub fn journal(root: &Path, shard: usize) -> PathBuf {
+        root.join(DIRECTORY).join(format!("journal-{shard}"))
+    }
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Taken at `[base, end)`; durable once the committer says so.
+    New { base: Offset, end: Offset },
+    /// An idempotent producer sent it before: it is at `[base, end)` already, durable or about to be.
+    Duplicate { base: Offset, end: Offset },
+}
+
+/// Why an append was refused. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// The log or the whole store has failed and takes nothing until a restart.
+    Failed(String),
+    /// The batch is larger than a segment may be.
+    LargerThanSegment,
+    Producer(ProducerStateError),
+}
+
+/// A partition's part in a commit.
+#[derive(Debug)]
+pub struct Committed {
+    pub topic_partition: TopicPartition,
+    /// Everything below is durable as the log's configuration asks.
+    pub end: Offset,
+    pub durability: Durability,
+    /// Appends counted in.
+    pub appends: usize,
+    /// The log failed: nothing of it is acknowledged any more.
+    pub failed: Option<String>,
+}
+
+struct Filling {
+    builder: BlockBuilder,
+    entries: Vec<FillingEntry>,
+    durability: Durability,
+    bytes: usize,
+    next_sequence: u64,
+}
+
+struct FillingEntry {
+    log: LogHandle,
+    place: Place,
+    end: Offset,
+    content: Content,
+}
+
+enum Content {
+    /// A range of the block.
+    InBlock(std::ops::Range<usize>),
+    /// A buffer of its own, to be written straight to the segment.
+    Direct(Bytes),
+}
+
+struct Sealed {
+    block: Bytes,
+    sequence: u64,
+    durability: Durability,
+    /// Logs in order of their first entry, with the end of their last one, and whether one went past the journal.
+    logs: Vec<SealedLog>,
+    bytes: usize,
+}
+
+struct SealedLog {
+    log: LogHandle,
+    end: Offset,
+    appends: usize,
+    direct: bool,
+}
+
+/// A block's worth of memory that reads may use until the space is wanted.
+struct CachedBlock {
+    bytes: usize,
+    logs: Vec<(LogHandle, Offset)>,
+}
+
+pub struct Store<D: Disk> {
+    disk: D,
+    config: StoreConfig,
+    pub files: SegmentFiles<D>,
+    logs: RefCell<FxHashMap<TopicPartition, LogHandle>>,
+    filling: RefCell<Filling>,
+    sealed: RefCell<VecDeque<Sealed>>,
+    cache: RefCell<VecDeque<CachedBlock>>,
+    cached_bytes: Cell<usize>,
+    uncommitted_bytes: Cell<usize>,
+    /// Logs with bytes that no segment holds.
+    unwritten: RefCell<FxHashMap<TopicPartition, LogHandle>>,
+    /// Logs whose checkpoint on disk is behind.
+    checkpoint_due: Cell<bool>,
+    /// Blocks below it are in segments.
+    released: Cell<u64>,
+    fullness: Cell<f64>,
+    failed: RefCell<Option<String>>,
+    /// There is something to commit.
+    work: Signal,
+    /// A write to a segment, a commit or a checkpoint is done.
+    progress: Signal,
+    /// [`Store::maintain`] has something to do.
+    upkeep: Signal,
+    checkpointing: Cell<bool>,
+    stopping: Cell<bool>,
+    commits: Cell<u64>,
+}
+
+/// The one writer of the shard's journal.
+pub struct Committer<D: Disk> {
+    store: Rc<Store<D>>,
+    journal: Journal<D>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Opens a shard's storage after recovery: the journal begins empty. The logs are added by
+    /// [`Store::add`] before the first append.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn open(
+        disk: D,
+        config: StoreConfig,
+    ) -> io::Result<(Rc<Self>, Committer<D>)> {
+        let journal = JournalConfig {
+            directory: layout::journal(&config.root, config.shard),
+            capacity: config.journal_bytes,
+            generation: config.generation,
+        };
+        let journal = Journal::create(disk.clone(), journal).await?;
+        let store = Rc::new(Self {
+            files: SegmentFiles::new(disk.clone(), config.root.clone()),
+            disk,
+            logs: RefCell::default(),
+            filling: RefCell::new(Filling {
+                builder: BlockBuilder::default(),
+                entries: Vec::new(),
+                durability: Durability::Written,
+                bytes: 0,
+                next_sequence: 1,
+            }),
+            config,
+            sealed: RefCell::default(),
+            cache: RefCell::default(),
+            cached_bytes: Cell::new(0),
+            uncommitted_bytes: Cell::new(0),
+            unwritten: RefCell::default(),
+            checkpoint_due: Cell::new(false),
+            released: Cell::new(0),
+            fullness: Cell::new(0.0),
+            failed: RefCell::new(None),
+            work: Signal::default(),
+            progress: Signal::default(),
+            upkeep: Signal::default(),
+            checkpointing: Cell::new(false),
+            stopping: Cell::new(false),
+            commits: Cell::new(0),
+        });
+        Ok((Rc::clone(&store), Committer { store, journal }))
+    }
+
+    /// Takes over a log that is new or was opened from a checkpoint.
+    pub fn add(&self, log: Log) -> LogHandle {
+        let name = log.topic_partition;
+        let log = Rc::new(RefCell::new(log));
+        self.logs.borrow_mut().insert(name, Rc::clone(&log));
+        log
+    }
+
+    /// A log that was opened before.
+    #[must_use]
+    pub fn log(&self, name: TopicPartition) -> Option<LogHandle> {
+        self.logs.borrow().get(&name).cloned()
+    }
+
+    /// Forgets a deleted topic's log and removes its files.
+    ///
+    /// # Errors
+    /// Those of the disk; what could not be removed is removed at the next start.
+    pub async fn remove(&self, topic_partition: TopicPartition) -> io::Result<()> {
+        let Some(log) = self.logs.borrow_mut().remove(&topic_partition) else { return Ok(()) };
+        log.borrow_mut().failed = Some("the topic was deleted".to_owned());
+        self.unwritten.borrow_mut().remove(&topic_partition);
+        self.checkpoint_due.set(true);
+        loop {
+            let progress = self.progress.wait();
+            if !log.borrow().writing && !self.checkpointing.get() {
+                break;
+            }
+            progress.await;
+        }
+        self.files.remove(&log).await
+    }
+
+    /// Appends one validated batch: gives it its offset and epoch and copies it once.
+    ///
+    /// `log_append_time` is set when the topic stamps batches itself, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was changed then.
+    pub fn append(
+        &self,
+        log: &LogHandle,
+        header: &RecordBatchHeader,
+        batch: &[u8],
+        epoch: LeaderEpoch,
+        log_append_time: Option<i64>,
+    ) -> Result<Appended, AppendError> {
+        if let Some(reason) = &*self.failed.borrow() {
+            return Err(AppendError::Failed(reason.clone()));
+        }
+        let size = header.size_in_bytes();
+        assert_eq!(batch.len(), size, "one whole batch");
+        let mut header = header.clone();
+        if let Some(now) = log_append_time {
+            header.max_timestamp = now;
+        }
+        let mut partition = log.borrow_mut();
+        if let Some(reason) = &partition.failed {
+            return Err(AppendError::Failed(reason.clone()));
+        }
+        if size > partition.config.segment_bytes as usize {
+            return Err(AppendError::LargerThanSegment);
+        }
+        if header.producer_id >= 0 {
+            match partition.producers.check(&header).map_err(AppendError::Producer)? {
+                SequenceCheck::New => {}
+                SequenceCheck::Duplicate { base_offset, last_offset } => {
+                    return Ok(Appended::Duplicate { base: base_offset, end: last_offset.plus(1) });
+                }
+            }
+        }
+        let direct = size >= DIRECT_BYTES;
+        let payload = if direct { BATCH_HEADER_BYTES } else { size };
+        if !self.filling.borrow().builder.fits(payload) {
+            // Publishing touches the logs of the block, this one among them.
+            drop(partition);
+            self.seal();
+            partition = log.borrow_mut();
+        }
+        let place = partition.place(&header);
+        header.base_offset = place.offset;
+        let end = header.end_offset();
+        partition.epochs.assign(epoch, place.offset);
+        if header.producer_id >= 0 {
+            partition.producers.update(&header);
+        }
+        let durability = partition.config.durability;
+        let topic_partition = partition.topic_partition;
+        drop(partition);
+
+        let patch = |bytes: &mut [u8]| {
+            if let Some(now) = log_append_time {
+                record_batch::set_log_append_time(bytes, now);
+            }
+            record_batch::set_base_offset_and_epoch(bytes, place.offset, epoch);
+        };
+        let mut filling = self.filling.borrow_mut();
+        let mut entry =
+            EntryHeader { kind: EntryKind::Append, topic_partition, segment: place.segment, position: place.position };
+        let content = if direct {
+            let mut buffer = aligned_buffer(size);
+            buffer.extend_from_slice(batch);
+            patch(&mut buffer);
+            entry.kind = EntryKind::Reference;
+            filling.builder.push(entry, &buffer[..BATCH_HEADER_BYTES], |_| {});
+            Content::Direct(buffer.freeze())
+        } else {
+            Content::InBlock(filling.builder.push(entry, batch, patch))
+        };
+        filling.bytes += size;
+        filling.durability = filling.durability.max(durability);
+        filling.entries.push(FillingEntry { log: Rc::clone(log), place, end, content });
+        self.uncommitted_bytes.set(self.uncommitted_bytes.get() + size);
+        self.work.ring();
+        Ok(Appended::New { base: place.offset, end })
+    }
+
+    /// Ends the block that fills: its bytes will not change any more and may be read and written to segments.
+    fn seal(&self) {
+        let mut filling = self.filling.borrow_mut();
+        if filling.builder.is_empty() {
+            return;
+        }
+        let sequence = filling.next_sequence;
+        filling.next_sequence += 1;
+        let block = filling.builder.seal(self.config.generation, sequence);
+        let bytes = std::mem::take(&mut filling.bytes);
+        let durability = std::mem::replace(&mut filling.durability, Durability::Written);
+        let mut logs: Vec<SealedLog> = Vec::new();
+        let mut unwritten = self.unwritten.borrow_mut();
+        let mut wants_write = false;
+        for entry in filling.entries.drain(..) {
+            let (data, direct) = match entry.content {
+                Content::InBlock(range) => (block.slice(range), false),
+                Content::Direct(bytes) => (bytes, true),
+            };
+            let mut log = entry.log.borrow_mut();
+            log.publish(entry.place, entry.end, data);
+            wants_write |= log.bytes_to_write() >= WRITE_BACK_BYTES;
+            unwritten.entry(log.topic_partition).or_insert_with(|| Rc::clone(&entry.log));
+            drop(log);
+            match logs.iter_mut().find(|sealed| Rc::ptr_eq(&sealed.log, &entry.log)) {
+                Some(sealed) => {
+                    sealed.end = entry.end;
+                    sealed.appends += 1;
+                    sealed.direct |= direct;
+                }
+                None => logs.push(SealedLog { log: entry.log, end: entry.end, appends: 1, direct }),
+            }
+        }
+        self.checkpoint_due.set(true);
+        if wants_write {
+            self.upkeep.ring();
+        }
+        self.sealed.borrow_mut().push_back(Sealed { block, sequence, durability, logs, bytes });
+    }
+
+    /// Waits until there is room for more appends: memory and the journal are bounded, and a slow disk pushes back here.
+    pub async fn admit(&self) {
+        while !self.has_room() && self.failed.borrow().is_none() {
+            self.upkeep.ring();
+            self.progress.wait().await;
+        }
+    }
+
+    /// Whether appends are taken without waiting.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.uncommitted_bytes.get() < UNCOMMITTED_BYTES_MAX
+            && self.cached_bytes.get() < self.config.memory_bytes + UNCOMMITTED_BYTES_MAX
+    }
+
+    /// Bytes in memory that reads may use.
+    #[must_use]
+    pub fn cached_bytes(&self) -> usize {
+        self.cached_bytes.get()
+    }
+
+    /// Journal blocks committed since the start.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.get()
+    }
+
+    /// Reads whole batches from the one that holds `offset` on; see [`SegmentFiles::read`].
+    ///
+    /// # Errors
+    /// See [`SegmentFiles::read`].
+    pub async fn read(
+        &self,
+        log: &LogHandle,
+        offset: Offset,
+        limit: Offset,
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        self.files.read(log, offset, limit, bytes_max).await
+    }
+
+    /// Waits until [`Store::maintain`] has something to do.
+    pub async fn upkeep_due(&self) {
+        if !self.needs_upkeep() {
+            self.upkeep.wait().await;
+        }
+    }
+
+    fn needs_upkeep(&self) -> bool {
+        self.fullness.get() > CHECKPOINT_FULLNESS || self.cached_bytes.get() > self.config.memory_bytes
+    }
+
+    /// Work that can wait: writes to segments, checkpoints, letting go of memory.
+    ///
+    /// # Errors
+    /// A full disk: nothing is lost, and it may be tried again. Any other failure of the disk stops the store.
+    pub async fn maintain(&self) -> io::Result<()> {
+        let result = self.maintain_now().await;
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::StorageFull
+        {
+            self.fail(&error.to_string());
+        }
+        result
+    }
+
+    async fn maintain_now(&self) -> io::Result<()> {
+        let mut busy = self.unwritten_logs();
+        busy.retain(|log| log.borrow().bytes_to_write() >= WRITE_BACK_BYTES);
+        for log in busy {
+            if log.borrow().failed.is_none() && self.files.write_next(&log).await? {
+                self.progress.ring();
+            }
+        }
+        self.evict();
+        if self.cached_bytes.get() > self.config.memory_bytes {
+            // What is oldest in memory is in no segment yet: bring all of it there.
+            for log in self.unwritten_logs() {
+                self.write_published(&log).await?;
+            }
+            self.evict();
+        }
+        if self.fullness.get() > CHECKPOINT_FULLNESS {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    fn unwritten_logs(&self) -> Vec<LogHandle> {
+        self.unwritten.borrow().values().cloned().collect()
+    }
+
+    /// Writes everything published so far to segments.
+    async fn write_published(&self, log: &LogHandle) -> io::Result<()> {
+        loop {
+            let progress = self.progress.wait();
+            let (writing, failed, name) = {
+                let log = log.borrow();
+                (log.writing, log.failed.is_some(), log.topic_partition)
+            };
+            if failed {
+                return Ok(());
+            }
+            if writing {
+                progress.await;
+            } else if self.files.write_next(log).await? {
+                self.progress.ring();
+            } else {
+                if log.borrow().bytes_to_write() == 0 {
+                    self.unwritten.borrow_mut().remove(&name);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    fn evict(&self) {
+        let mut cache = self.cache.borrow_mut();
+        while self.cached_bytes.get() > self.config.memory_bytes {
+            let Some(oldest) = cache.front() else { break };
+            let written = oldest.logs.iter().all(|(log, end)| {
+                let log = log.borrow();
+                log.failed.is_some() || log.written_back().offset >= *end
+            });
+            if !written {
+                break;
+            }
+            let oldest = cache.pop_front().expect("it was just looked at");
+            for (log, end) in oldest.logs {
+                log.borrow_mut().evict(end);
+            }
+            self.cached_bytes.set(self.cached_bytes.get() - oldest.bytes);
+            self.progress.ring();
+        }
+    }
+
+    /// Brings everything to segments, syncs them, and lets the journal go.
+    ///
+    /// # Errors
+    /// Those of the disk: the journal is kept then.
+    pub async fn checkpoint(&self) -> io::Result<()> {
+        while self.checkpointing.get() {
+            self.progress.wait().await;
+        }
+        self.checkpointing.set(true);
+        let result = self.checkpoint_now().await;
+        self.checkpointing.set(false);
+        self.progress.ring();
+        result
+    }
+
+    async fn checkpoint_now(&self) -> io::Result<()> {
+        // Every sealed block is published; what fills now gets this number or a later one.
+        let first_sequence = self.filling.borrow().next_sequence;
+        self.checkpoint_due.set(false);
+        for log in self.unwritten_logs() {
+            self.write_published(&log).await?;
+            let log = log.borrow();
+            if log.failed.is_some() && log.bytes_to_write() > 0 {
+                // The journal alone has these bytes: it must not be released.
+                return Err(io::Error::other(format!("{} cannot be brought to its segments", log.directory)));
+            }
+        }
+        let logs: Vec<LogHandle> = self.logs.borrow().values().cloned().collect();
+        for log in &logs {
+            let due = {
+                let log = log.borrow();
+                log.failed.is_none() && log.segments().iter().any(|segment| !segment.finished) && log.directory_made
+            };
+            if due {
+                self.files.write_indexes(log).await?;
+            }
+        }
+        let mut checkpoints: Vec<LogCheckpoint> = Vec::with_capacity(logs.len());
+        for log in &logs {
+            let log = log.borrow();
+            if !log.is_empty() {
+                checkpoints.push(log.checkpoint());
+            }
+        }
+        if let Err(error) = self.files.sync().await {
+            // What a failed flush left of the writes before it is unknown, and a second flush would say "fine".
+            self.fail(&format!("a segment could not be flushed: {error}"));
+            return Err(error);
+        }
+        let checkpoint = Checkpoint { generation: self.config.generation, first_sequence, logs: checkpoints };
+        let path = layout::shard_checkpoint(&self.config.root, self.config.shard);
+        self.disk.replace(&path, &checkpoint.encode()).await?;
+        self.released.set(first_sequence);
+        Ok(())
+    }
+
+    /// The last words of an orderly stop: everything in segments, exact file sizes, a checkpoint after which the next
+    /// start replays nothing.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn stop(&self) -> io::Result<()> {
+        self.stopping.set(true);
+        self.work.ring();
+        while self.uncommitted_bytes.get() > 0 && self.failed.borrow().is_none() {
+            self.progress.wait().await;
+        }
+        if self.checkpoint_due.get() {
+            self.checkpoint().await?;
+        }
+        let logs: Vec<LogHandle> = self.logs.borrow().values().cloned().collect();
+        for log in logs {
+            let trim = log.borrow().directory_made && log.borrow().failed.is_none();
+            if trim {
+                self.files.trim(&log).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, reason: &str) {
+        log::error!("shard {}: {reason}; its partitions take nothing until a restart", self.config.shard);
+        self.failed.borrow_mut().get_or_insert_with(|| reason.to_owned());
+        self.progress.ring();
+    }
+
+    /// Why the whole store has failed, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.failed.borrow().clone()
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.config.root
+    }
+}
+
+impl<D: Disk> Committer<D> {
+    /// Waits for appends, makes the next block of them durable, and says whose. `None`: the store is stopping and
+    /// everything is committed, or it has failed.
+    pub async fn commit(&mut self) -> Option<Vec<Committed>> {
+        let store = Rc::clone(&self.store);
+        let sealed = loop {
+            if store.failed.borrow().is_some() {
+                return None;
+            }
+            let work = store.work.wait();
+            if store.sealed.borrow().is_empty() {
+                store.seal();
+            }
+            if let Some(sealed) = store.sealed.borrow_mut().pop_front() {
+                break sealed;
+            }
+            if store.stopping.get() {
+                return None;
+            }
+            work.await;
+        };
+        self.make_room(sealed.block.len()).await?;
+        let journal = self.journal.write(sealed.block.clone(), sealed.sequence, sealed.durability);
+        let direct = write_direct(&store, &sealed);
+        let (journal, ()) = futures_lite::future::zip(journal, direct).await;
+        store.fullness.set(self.journal.fullness());
+        store.uncommitted_bytes.set(store.uncommitted_bytes.get() - sealed.bytes);
+        let committed = sealed
+            .logs
+            .iter()
+            .map(|part| {
+                let log = part.log.borrow();
+                Committed {
+                    topic_partition: log.topic_partition,
+                    end: part.end,
+                    durability: log.config.durability,
+                    appends: part.appends,
+                    failed: match &journal {
+                        Ok(()) => log.failed.clone(),
+                        Err(error) => Some(error.to_string()),
+                    },
+                }
+            })
+            .collect();
+        let logs = sealed.logs.into_iter().map(|part| (part.log, part.end)).collect();
+        let bytes = sealed.block.len().max(sealed.bytes);
+        store.cache.borrow_mut().push_back(CachedBlock { bytes, logs });
+        store.cached_bytes.set(store.cached_bytes.get() + bytes);
+        store.commits.set(store.commits.get() + 1);
+        if let Err(error) = journal {
+            store.fail(&format!("the journal could not be written: {error}"));
+        }
+        if store.needs_upkeep() {
+            store.upkeep.ring();
+        }
+        store.progress.ring();
+        Some(committed)
+    }
+
+    /// Waits until the journal can take a block; a checkpoint makes room.
+    async fn make_room(&mut self, length: usize) -> Option<()> {
+        loop {
+            let progress = self.store.progress.wait();
+            self.journal.release(self.store.released.get());
+            self.store.fullness.set(self.journal.fullness());
+            if self.journal.has_room(length) {
+                return Some(());
+            }
+            if self.store.failed.borrow().is_some() {
+                return None;
+            }
+            self.store.upkeep.ring();
+            progress.await;
+        }
+    }
+}
+
+/// Brings the large batches of a block to their segments, as durable as the block itself.
+async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
+    for part in sealed.logs.iter().filter(|part| part.direct) {
+        let written = async {
+            store.write_published(&part.log).await?;
+            if sealed.durability == Durability::Flushed {
+                store.files.sync_log(&part.log).await?;
+            }
+            Ok::<_, io::Error>(())
+        };
+        if let Err(error) = written.await {
+            if error.kind() != io::ErrorKind::StorageFull {
+                store.fail(&error.to_string());
+            }
+            let mut log = part.log.borrow_mut();
+            log::error!("{} takes nothing until a restart: {error}", log.directory);
+            log.failed = Some(error.to_string());
+        }
+    }
+}
