@@ -1,0 +1,274 @@
+//! Why the controller refused: one small enum per operation, whose text is what the client is told.
+//!
+//! Knows no error numbers: `api` maps each case to its wire code in one exhaustive `match`, and each case's comment names it.
+
+use std::fmt;
+
+use rinka_storage::topic_partition::TopicId;
+
+use super::topic_name::InvalidTopicName;
+use crate::config::topic::InvalidConfig;
+
+/// Why a topic was not created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateTopicError {
+    /// INVALID_TOPIC_EXCEPTION (17).
+    InvalidName(InvalidTopicName),
+    /// INVALID_TOPIC_EXCEPTION (17).
+    NameCollides { name: String, existing: String },
+    /// TOPIC_AUTHORIZATION_FAILED (29), as Kafka answers for a name that is the cluster's own.
+    Reserved(String),
+    /// TOPIC_ALREADY_EXISTS (36).
+    Exists(String),
+    /// INVALID_PARTITIONS (37).
+    InvalidPartitions,
+    /// INVALID_REPLICATION_FACTOR (38).
+    InvalidReplicationFactor,
+    /// INVALID_REPLICATION_FACTOR (38).
+    TooFewBrokers(TooFewBrokers),
+    /// INVALID_REPLICA_ASSIGNMENT (39).
+    InvalidAssignment(InvalidAssignment),
+    /// INVALID_CONFIG (40).
+    InvalidConfig(InvalidConfig),
+    /// INVALID_REQUEST (42).
+    Duplicate,
+    /// INVALID_REQUEST (42).
+    AssignmentWithPartitions,
+    /// INVALID_REQUEST (42).
+    AssignmentWithReplicationFactor,
+    /// POLICY_VIOLATION (44).
+    TooManyPartitions,
+    /// UNKNOWN_SERVER_ERROR (-1): the id that was to be new is not.
+    IdInUse(TopicId),
+}
+
+impl fmt::Display for CreateTopicError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName(error) => error.fmt(formatter),
+            Self::NameCollides { name, existing } => write!(
+                formatter,
+                "Topic '{name}' collides with existing topic: {existing}"
+            ),
+            Self::Reserved(name) => {
+                write!(formatter, "Creation of internal topic {name} is prohibited.")
+            }
+            Self::Exists(name) => write!(formatter, "Topic '{name}' already exists."),
+            Self::InvalidPartitions => formatter
+                .write_str("Number of partitions was set to an invalid non-positive value."),
+            Self::InvalidReplicationFactor => formatter.write_str(
+                "Replication factor must be larger than 0, or -1 to use the default value.",
+            ),
+            Self::TooFewBrokers(error) => error.fmt(formatter),
+            Self::InvalidAssignment(error) => error.fmt(formatter),
+            Self::InvalidConfig(error) => error.fmt(formatter),
+            Self::Duplicate => formatter.write_str("Duplicate topic name."),
+            Self::AssignmentWithPartitions => formatter.write_str(
+                "A manual partition assignment was specified, but numPartitions was not set to -1.",
+            ),
+            Self::AssignmentWithReplicationFactor => formatter.write_str(
+                "A manual partition assignment was specified, but replication factor was not set to -1.",
+            ),
+            Self::TooManyPartitions => {
+                formatter.write_str("Excessively large number of partitions per request.")
+            }
+            Self::IdInUse(id) => write!(formatter, "Topic id {id} is in use."),
+        }
+    }
+}
+
+/// More replicas were asked for than there are brokers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFewBrokers {
+    pub replication_factor: i16,
+    pub broker_count: usize,
+    /// Registered ones that may not lead for now are among the brokers, but hold nothing new if there is no other.
+    pub all_fenced: bool,
+}
+
+impl fmt::Display for TooFewBrokers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            replication_factor,
+            broker_count,
+            all_fenced,
+        } = self;
+        write!(
+            formatter,
+            "Unable to replicate the partition {replication_factor} time(s): "
+        )?;
+        if *all_fenced {
+            formatter.write_str("All brokers are currently fenced.")
+        } else {
+            write!(
+                formatter,
+                "The target replication factor of {replication_factor} cannot be reached because only {broker_count} broker(s) are registered."
+            )
+        }
+    }
+}
+
+/// A manual assignment that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidAssignment {
+    NoReplicas,
+    UnknownBroker(i32),
+    DuplicateBroker(i32),
+    DuplicatePartition(i32),
+    Gap,
+    Uneven { count: usize, before: usize },
+    AllFenced(i32),
+    WrongCount { given: usize, needed: usize },
+}
+
+impl fmt::Display for InvalidAssignment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoReplicas => formatter
+                .write_str("The manual partition assignment includes an empty replica list."),
+            Self::UnknownBroker(broker) => write!(
+                formatter,
+                "The manual partition assignment includes broker {broker}, but no such broker is registered."
+            ),
+            Self::DuplicateBroker(broker) => write!(
+                formatter,
+                "The manual partition assignment includes the broker {broker} more than once."
+            ),
+            Self::DuplicatePartition(partition) => write!(
+                formatter,
+                "Found multiple manual partition assignments for partition {partition}"
+            ),
+            Self::Gap => {
+                formatter.write_str("partitions should be a consecutive 0-based integer sequence")
+            }
+            Self::Uneven { count, before } => write!(
+                formatter,
+                "The manual partition assignment includes a partition with {count} replica(s), but this is not consistent with previous partitions, which have {before} replica(s)."
+            ),
+            Self::AllFenced(partition) => write!(
+                formatter,
+                "All brokers specified in the manual partition assignment for partition {partition} are fenced or in controlled shutdown."
+            ),
+            Self::WrongCount { given, needed } => write!(
+                formatter,
+                "Attempted to add {needed} additional partition(s), but only {given} assignment(s) were specified."
+            ),
+        }
+    }
+}
+
+/// Why a topic was not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteTopicError {
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownName,
+    /// UNKNOWN_TOPIC_ID (100).
+    UnknownId,
+    /// TOPIC_DELETION_DISABLED (73), INVALID_REQUEST (42) below version 3.
+    Disabled,
+    /// INVALID_REQUEST (42).
+    Duplicate,
+}
+
+impl fmt::Display for DeleteTopicError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::UnknownName => "This server does not host this topic-partition.",
+            Self::UnknownId => "This server does not host this topic ID.",
+            Self::Disabled => "Topic deletion is disabled.",
+            Self::Duplicate => "Duplicate topic name or topic id.",
+        })
+    }
+}
+
+/// Why a topic was not given more partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreatePartitionsError {
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownTopic,
+    /// INVALID_PARTITIONS (37).
+    NotMore {
+        name: String,
+        current: usize,
+        requested: i32,
+    },
+    /// INVALID_REPLICATION_FACTOR (38).
+    TooFewBrokers(TooFewBrokers),
+    /// INVALID_REPLICA_ASSIGNMENT (39).
+    InvalidAssignment(InvalidAssignment),
+    /// INVALID_REQUEST (42).
+    Duplicate,
+    /// POLICY_VIOLATION (44).
+    TooManyPartitions,
+}
+
+impl fmt::Display for CreatePartitionsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTopic => {
+                formatter.write_str("This server does not host this topic-partition.")
+            }
+            Self::NotMore {
+                name,
+                current,
+                requested,
+            } => match usize::try_from(*requested) {
+                Ok(requested) if requested == *current => {
+                    write!(formatter, "Topic already has {current} partition(s).")
+                }
+                _ => write!(
+                    formatter,
+                    "The topic {name} currently has {current} partition(s); {requested} would not be an increase."
+                ),
+            },
+            Self::TooFewBrokers(error) => error.fmt(formatter),
+            Self::InvalidAssignment(error) => error.fmt(formatter),
+            Self::Duplicate => formatter.write_str("Duplicate topic name."),
+            Self::TooManyPartitions => {
+                formatter.write_str("Excessively large number of partitions per request.")
+            }
+        }
+    }
+}
+
+/// Why a topic's configuration was not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlterConfigsError {
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownTopic(String),
+    /// INVALID_CONFIG (40).
+    Invalid(InvalidConfig),
+    /// INVALID_CONFIG (40).
+    NotAList { key: String },
+    /// INVALID_REQUEST (42).
+    DuplicateKey(String),
+    /// INVALID_REQUEST (42).
+    DuplicateTopic,
+}
+
+impl fmt::Display for AlterConfigsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTopic(name) => write!(formatter, "The topic '{name}' does not exist."),
+            Self::Invalid(error) => error.fmt(formatter),
+            Self::NotAList { key } => write!(
+                formatter,
+                "Can't APPEND or SUBTRACT to key {key} because its type is not LIST."
+            ),
+            Self::DuplicateKey(key) => {
+                write!(formatter, "Error due to duplicate config keys: {key}")
+            }
+            Self::DuplicateTopic => formatter.write_str("Each resource must appear at most once."),
+        }
+    }
+}
+
+/// All producer ids there are were given out: UNKNOWN_SERVER_ERROR (-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerIdsExhausted;
+
+impl fmt::Display for ProducerIdsExhausted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("There are no more producer ids.")
+    }
+}
