@@ -1,1 +1,5 @@
+//! Bytes on the wire: the Kafka codec, and the sockets it travels through.
+//!
+//! Knows no log, no topic's state and no shard; what a request means is core's business.
 
+pub mod wire;
