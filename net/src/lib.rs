@@ -2,4 +2,8 @@
 //!
 //! Knows no log, no topic's state and no shard; what a request means is core's business.
 
+pub mod connection;
+pub mod frame;
+pub mod listener;
+pub mod socket;
 pub mod wire;
