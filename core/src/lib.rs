@@ -1,7 +1,12 @@
-//! The deciding half of the broker: configuration, metadata and the controller.
+//! The broker: what decides (configuration, metadata, controller), the shards that own partitions, and Kafka's APIs.
 //!
-//! Holds no connection, no file and no clock; the binary's shards and APIs drive it.
+//! The deciding modules hold no connection, no file and no clock; `shard`, `api` and `server` drive them.
 
+pub(crate) mod api;
 pub mod config;
 pub mod controller;
+pub mod machine;
 pub mod metadata;
+pub mod node;
+pub mod server;
+pub(crate) mod shard;

@@ -1,0 +1,34 @@
+//! Kafka's APIs: one file each, which decodes nothing and sends nothing but turns a request into a response.
+//!
+//! Never keeps state of its own; what must be decided is decided by the controller and the partitions.
+
+mod api_versions;
+pub(crate) mod connections;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod dispatch;
+mod errors;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+mod topics;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::shard::Shard;
+
+/// What a handler knows besides the request.
+pub(crate) struct Context {
+    pub(crate) shard: Rc<Shard>,
+    /// Which of the configured listeners the client came in by.
+    pub(crate) listener: usize,
+    /// The address it reached us at.
+    pub(crate) local: IpAddr,
+}

@@ -1,0 +1,53 @@
+//! ApiVersions (18): what this broker offers, read off the codec's own table.
+
+use rinka_net::wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use rinka_net::wire::{ApiKey, ErrorCode};
+
+fn offered() -> Vec<ApiVersion> {
+    ApiKey::ALL.iter().map(|api| range(*api)).collect()
+}
+
+fn range(api: ApiKey) -> ApiVersion {
+    let versions = api.advertised();
+    ApiVersion { api_key: api.number(), min_version: versions.min, max_version: versions.max }
+}
+
+pub(super) fn handle(version: i16, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+    let named = is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version);
+    if version >= 3 && !named {
+        return ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
+    }
+    ApiVersionsResponse { api_keys: offered(), ..Default::default() }
+}
+
+/// The answer to a version we do not know, at version 0: the error and our range of this API (KIP-511).
+pub(super) fn unsupported_version() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UNSUPPORTED_VERSION,
+        api_keys: vec![range(ApiKey::ApiVersions)],
+        ..Default::default()
+    }
+}
+
+/// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?` (KIP-511).
+fn is_software_name(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    let bytes = name.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric)) && bytes.iter().all(|&byte| inside(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_names() {
+        for good in ["a", "librdkafka", "apache-kafka-java", "2.15.0-RC1"] {
+            assert!(is_software_name(good), "{good}");
+        }
+        for bad in ["", "-a", "a.", "a b", "ä", "a_b"] {
+            assert!(!is_software_name(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! DescribeCluster (60): cluster id, controller, brokers.
+
+use rinka_net::wire::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
+use rinka_net::wire::{ErrorCode, Text};
+
+use super::Context;
+
+/// The endpoint type of brokers; the other one is that of controllers, which have no listener here.
+const BROKERS: i8 = 1;
+
+/// DESCRIBE, ALTER and the others that Kafka has for a cluster: without an authorizer all are allowed.
+const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+
+pub(super) fn handle(context: &Context, version: i16, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+    let node = &context.shard.node;
+    if version >= 1 && request.endpoint_type != BROKERS {
+        return DescribeClusterResponse {
+            error_code: ErrorCode::MISMATCHED_ENDPOINT_TYPE,
+            error_message: Some(Text::from("The request was sent to an endpoint of the wrong type.")),
+            endpoint_type: BROKERS,
+            ..Default::default()
+        };
+    }
+    let rack = node.config.rack.clone().map(Text::from);
+    DescribeClusterResponse {
+        cluster_id: Text::from(node.cluster_id.clone()),
+        controller_id: node.broker_id(0),
+        brokers: node
+            .brokers(context.listener, context.local)
+            .into_iter()
+            .map(|broker| DescribeClusterBroker {
+                broker_id: broker.id,
+                host: Text::from(broker.host),
+                port: broker.port.into(),
+                rack: rack.clone(),
+                is_fenced: false,
+            })
+            .collect(),
+        cluster_authorized_operations: if request.include_cluster_authorized_operations {
+            CLUSTER_OPERATIONS
+        } else {
+            i32::MIN
+        },
+        ..Default::default()
+    }
+}

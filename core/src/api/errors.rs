@@ -1,0 +1,89 @@
+//! Which error code a failure has on the wire: exhaustive, so that a new failure cannot be forgotten.
+//!
+//! Decides nothing else.
+
+use rinka_net::wire::{ErrorCode, Text};
+use rinka_storage::producer_state::ProducerStateError;
+use rinka_storage::record_batch::ProduceBatchError;
+use rinka_storage::store::AppendError;
+
+use crate::controller::error::{CreateTopicError, DeleteTopicError};
+use crate::shard::partition::PartitionError;
+
+pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
+    match error {
+        PartitionError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        PartitionError::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
+        PartitionError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        PartitionError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
+        PartitionError::NotEnoughReplicas => ErrorCode::NOT_ENOUGH_REPLICAS,
+        PartitionError::Batch(error) => match error {
+            ProduceBatchError::Corrupt => ErrorCode::CORRUPT_MESSAGE,
+            ProduceBatchError::InvalidRecord(_) | ProduceBatchError::KeyMissing { .. } => ErrorCode::INVALID_RECORD,
+            ProduceBatchError::UnsupportedCompression => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+            ProduceBatchError::TooLarge => ErrorCode::MESSAGE_TOO_LARGE,
+            ProduceBatchError::Timestamp => ErrorCode::INVALID_TIMESTAMP,
+            ProduceBatchError::NoTransaction => ErrorCode::INVALID_TXN_STATE,
+        },
+        PartitionError::Append(error) => match error {
+            AppendError::Failed(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+            AppendError::LargerThanSegment => ErrorCode::RECORD_LIST_TOO_LARGE,
+            AppendError::Producer(ProducerStateError::OutOfOrderSequence { .. }) => {
+                ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            }
+            AppendError::Producer(ProducerStateError::InvalidProducerEpoch { .. }) => ErrorCode::INVALID_PRODUCER_EPOCH,
+        },
+        PartitionError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
+        PartitionError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        PartitionError::Damaged => ErrorCode::CORRUPT_MESSAGE,
+        // The client looks for the partition again, and finds it when the broker is back.
+        PartitionError::Stopping => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    }
+}
+
+/// A sentence for the client's log, where the code alone does not say it.
+pub(super) fn partition_error_message(error: &PartitionError) -> Option<Text> {
+    match error {
+        PartitionError::Batch(ProduceBatchError::InvalidRecord(reason)) => Some(Text::from(*reason)),
+        PartitionError::Batch(ProduceBatchError::KeyMissing { .. }) => {
+            Some(Text::from("A compacted topic cannot accept a message without key."))
+        }
+        PartitionError::Append(AppendError::Failed(reason)) | PartitionError::Storage(reason) => {
+            Some(Text::from(reason.clone()))
+        }
+        PartitionError::Append(AppendError::Producer(ProducerStateError::OutOfOrderSequence { expected })) => {
+            Some(Text::from(format!("Out of order sequence number: expected {expected}.")))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn create_topic_error(error: &CreateTopicError) -> ErrorCode {
+    match error {
+        CreateTopicError::InvalidName(_) | CreateTopicError::NameCollides { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        CreateTopicError::Reserved(_) => ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+        CreateTopicError::Exists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
+        CreateTopicError::InvalidPartitions => ErrorCode::INVALID_PARTITIONS,
+        CreateTopicError::InvalidReplicationFactor | CreateTopicError::TooFewBrokers(_) => {
+            ErrorCode::INVALID_REPLICATION_FACTOR
+        }
+        CreateTopicError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        CreateTopicError::InvalidConfig(_) => ErrorCode::INVALID_CONFIG,
+        CreateTopicError::Duplicate
+        | CreateTopicError::AssignmentWithPartitions
+        | CreateTopicError::AssignmentWithReplicationFactor => ErrorCode::INVALID_REQUEST,
+        CreateTopicError::TooManyPartitions => ErrorCode::POLICY_VIOLATION,
+        CreateTopicError::IdInUse(_) => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+pub(super) fn delete_topic_error(error: DeleteTopicError, version: i16) -> ErrorCode {
+    match error {
+        DeleteTopicError::UnknownName => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        DeleteTopicError::UnknownId => ErrorCode::UNKNOWN_TOPIC_ID,
+        // The code is younger than the API.
+        DeleteTopicError::Disabled if version < 3 => ErrorCode::INVALID_REQUEST,
+        DeleteTopicError::Disabled => ErrorCode::TOPIC_DELETION_DISABLED,
+        DeleteTopicError::Duplicate => ErrorCode::INVALID_REQUEST,
+    }
+}

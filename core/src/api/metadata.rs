@@ -1,0 +1,151 @@
+//! Metadata (3): brokers, topics and leaders as the client's listener sees them; creates topics that are asked for by name,
+//! where that is allowed.
+
+use std::sync::Arc;
+
+use rinka_net::wire::metadata::{
+    MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataTopic,
+};
+use rinka_net::wire::{ErrorCode, Text};
+use rinka_storage::topic_partition::{TopicId, TopicPartition};
+use uuid::Uuid;
+
+use super::Context;
+use super::errors::{create_topic_error, partition_error};
+use crate::controller::topic_name;
+use crate::controller::topics::auto_create_topic;
+use crate::metadata::image::MetadataImage;
+use crate::metadata::topic::Topic;
+
+/// Topics that one request may create by asking for them.
+const AUTO_CREATED_MAX: usize = 100;
+
+/// READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: without an authorizer all are allowed.
+const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+
+/// The same for a cluster.
+const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+
+pub(super) async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
+    let node = &context.shard.node;
+    // Version 0 has no null: there an empty list means all.
+    let wanted = request.topics.filter(|topics| version > 0 || !topics.is_empty());
+    let operations = request.include_topic_authorized_operations;
+    let topics = match wanted {
+        None => {
+            let image = Arc::clone(&context.shard.image.borrow());
+            image.topics().map(|topic| describe(context, topic, operations)).collect()
+        }
+        Some(wanted) => {
+            let may_create = request.allow_auto_topic_creation && node.config.auto_create_topics_enable;
+            let mut created = 0;
+            let mut topics = Vec::with_capacity(wanted.len());
+            for topic in wanted {
+                topics.push(find_or_create(context, topic, may_create, &mut created, operations).await);
+            }
+            topics
+        }
+    };
+    let rack = node.config.rack.clone().map(Text::from);
+    MetadataResponse {
+        brokers: node
+            .brokers(context.listener, context.local)
+            .into_iter()
+            .map(|broker| MetadataBroker {
+                node_id: broker.id,
+                host: Text::from(broker.host),
+                port: broker.port.into(),
+                rack: rack.clone(),
+            })
+            .collect(),
+        cluster_id: Some(Text::from(node.cluster_id.clone())),
+        controller_id: node.broker_id(0),
+        topics,
+        cluster_authorized_operations: if request.include_cluster_authorized_operations {
+            CLUSTER_OPERATIONS
+        } else {
+            i32::MIN
+        },
+        ..Default::default()
+    }
+}
+
+async fn find_or_create(
+    context: &Context,
+    wanted: MetadataRequestTopic,
+    may_create: bool,
+    created: &mut usize,
+    operations: bool,
+) -> MetadataTopic {
+    let image = Arc::clone(&context.shard.image.borrow());
+    let Some(name) = wanted.name else {
+        return match image.topic(TopicId(wanted.topic_id)) {
+            Some(topic) => describe(context, topic, operations),
+            None => failed(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
+        };
+    };
+    if let Some(topic) = image.topic_named(&name) {
+        return describe(context, topic, operations);
+    }
+    if topic_name::validate(&name).is_err() {
+        return failed(Some(name), Uuid::nil(), ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
+    if !may_create || *created >= AUTO_CREATED_MAX {
+        return failed(Some(name), Uuid::nil(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    *created += 1;
+    match create(context, name.to_string()).await {
+        Ok(image) => match image.topic_named(&name) {
+            Some(topic) => describe(context, topic, operations),
+            // Deleted again in the same moment.
+            None => failed(Some(name), Uuid::nil(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        },
+        Err(error) => failed(Some(name), Uuid::nil(), error),
+    }
+}
+
+async fn create(context: &Context, name: String) -> Result<Arc<MetadataImage>, ErrorCode> {
+    let shard = &context.shard;
+    let id = TopicId(Uuid::new_v4());
+    let created = shard
+        .change_metadata(move |image, node| auto_create_topic(&name, id, image, &node.config))
+        .await
+        .map_err(|error| partition_error(&error))?;
+    match created {
+        Ok(_) => Ok(Arc::clone(&shard.image.borrow())),
+        // Somebody else asked for it in the same moment.
+        Err(crate::controller::error::CreateTopicError::Exists(_)) => Ok(Arc::clone(&shard.image.borrow())),
+        Err(error) => Err(create_topic_error(&error)),
+    }
+}
+
+fn failed(name: Option<Text>, topic_id: Uuid, error_code: ErrorCode) -> MetadataTopic {
+    // Versions below 12 have no null name; an empty one says the same there.
+    MetadataTopic { error_code, name, topic_id, ..Default::default() }
+}
+
+fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic {
+    let shard = &context.shard;
+    let partitions = topic.partitions.iter().map(|(index, state)| {
+        let name = TopicPartition { topic_id: topic.id, partition: index };
+        // Under core routing the broker that leads is the shard that owns; replicas live where their leader says.
+        let broker = |id: &i32| if *id == shard.node.id { shard.node.broker_id(shard.owner(name)) } else { *id };
+        MetadataPartition {
+            error_code: if state.leader.is_some() { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
+            partition_index: index,
+            leader_id: state.leader.as_ref().map_or(-1, broker),
+            leader_epoch: state.leader_epoch.0,
+            replica_nodes: state.replicas.iter().map(broker).collect(),
+            isr_nodes: state.isr.iter().map(broker).collect(),
+            offline_replicas: Vec::new(),
+        }
+    });
+    MetadataTopic {
+        error_code: ErrorCode::NONE,
+        name: Some(Text::from(topic.name.to_string())),
+        topic_id: topic.id.0,
+        is_internal: topic_name::is_internal(&topic.name),
+        partitions: partitions.collect(),
+        topic_authorized_operations: if operations { TOPIC_OPERATIONS } else { i32::MIN },
+    }
+}

@@ -1,0 +1,92 @@
+//! What the broker needs of the machine, checked before anything is started: io_uring, locked memory, cores.
+//!
+//! Only looks. Every error says what to change.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::io;
+
+/// Locked memory the executor insists on for each process.
+const MEMLOCK_MIN: u64 = 512 << 10;
+
+#[derive(Debug)]
+pub enum MachineError {
+    /// `io_uring_setup` is refused.
+    IoUring(io::Error),
+    Memlock { soft: u64, hard: u64 },
+}
+
+impl fmt::Display for MachineError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IoUring(error) => write!(
+                formatter,
+                "io_uring is not available ({error}): Rinka needs Linux 6.1 or newer, the sysctl kernel.io_uring_disabled=0, \
+                 and a container profile that allows io_uring_setup"
+            ),
+            Self::Memlock { soft, hard } => write!(
+                formatter,
+                "the limit of locked memory is {soft} bytes (hard limit {hard}), at least {MEMLOCK_MIN} are needed: \
+                 raise it with `ulimit -l 8192` or LimitMEMLOCK=8M in the service file"
+            ),
+        }
+    }
+}
+
+/// Checks the machine.
+///
+/// # Errors
+/// What is missing.
+pub fn check() -> Result<(), MachineError> {
+    check_memlock()?;
+    io_uring::IoUring::new(2).map(|_| ()).or_else(|error| {
+        // Right after a restart the kernel may not have given back the locked memory of the process before.
+        let retry = error.raw_os_error() == Some(libc::ENOMEM);
+        if !retry {
+            return Err(MachineError::IoUring(error));
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        io_uring::IoUring::new(2).map(|_| ()).map_err(MachineError::IoUring)
+    })
+}
+
+fn check_memlock() -> Result<(), MachineError> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a value of the right type that outlives the call.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } == 0;
+    if !known || limit.rlim_cur >= MEMLOCK_MIN {
+        return Ok(());
+    }
+    let raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+    // SAFETY: as above; the soft limit may be raised up to the hard one by anyone.
+    let done = limit.rlim_max >= MEMLOCK_MIN && unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const raised) } == 0;
+    if done { Ok(()) } else { Err(MachineError::Memlock { soft: limit.rlim_cur, hard: limit.rlim_max }) }
+}
+
+/// The cores this process may run on: its affinity mask, which a cgroup's cpuset has narrowed already.
+#[must_use]
+pub fn usable_cpus() -> Vec<usize> {
+    // SAFETY: an all-zero cpu_set_t is a valid empty set, and the kernel fills in at most its size.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return vec![0];
+        }
+        set
+    };
+    let cpus = 0..usize::try_from(libc::CPU_SETSIZE).expect("a small constant");
+    // SAFETY: each number is below CPU_SETSIZE.
+    let usable: Vec<usize> = cpus.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect();
+    if usable.is_empty() { vec![0] } else { usable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_will_do() {
+        check().expect("tests run where the broker can");
+        assert!(!usable_cpus().is_empty());
+    }
+}

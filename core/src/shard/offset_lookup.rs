@@ -1,0 +1,122 @@
+//! Offsets by mark, by time and by epoch, on the shard that owns the partition.
+//!
+//! Reads what is committed and changes nothing.
+
+use std::rc::Rc;
+
+use rinka_storage::leader_epoch::LeaderEpoch;
+use rinka_storage::offset::Offset;
+use rinka_storage::record_batch::{self, RecordBatchHeader, TimestampAndOffset};
+use rinka_storage::topic_partition::TopicPartition;
+
+use super::Shard;
+use super::partition::{Partition, PartitionError};
+
+/// Bytes read at once while searching.
+const SEARCH_BYTES: usize = 256 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OffsetQuery {
+    Latest,
+    Earliest,
+    LatestTiered,
+    MaxTimestamp,
+    /// Milliseconds since 1970.
+    AtOrAfter(i64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundOffset {
+    pub(crate) offset: Option<Offset>,
+    /// -1 for marks.
+    pub(crate) timestamp: i64,
+    pub(crate) leader_epoch: Option<LeaderEpoch>,
+}
+
+impl Shard {
+    pub(crate) async fn look_up_offset(
+        self: Rc<Self>,
+        name: TopicPartition,
+        believed_epoch: i32,
+        query: OffsetQuery,
+    ) -> Result<FoundOffset, PartitionError> {
+        let partition = self.partition(name).ok_or(PartitionError::Unknown)?;
+        partition.check_epoch(believed_epoch)?;
+        let mark = |offset| {
+            let leader_epoch = Some(partition.leader_epoch());
+            Ok(FoundOffset { offset: Some(offset), timestamp: -1, leader_epoch })
+        };
+        let found = match query {
+            OffsetQuery::Latest => return mark(partition.high_watermark()),
+            OffsetQuery::Earliest => return mark(partition.log_start()),
+            OffsetQuery::LatestTiered => None,
+            OffsetQuery::AtOrAfter(timestamp) => partition.search(&self, timestamp).await?,
+            OffsetQuery::MaxTimestamp => {
+                let max = partition.log.borrow().segments().iter().map(|segment| segment.max_timestamp).max();
+                match max {
+                    Some(max @ 0..) => partition.search(&self, max).await?,
+                    _ => None,
+                }
+            }
+        };
+        Ok(match found {
+            Some(found) => FoundOffset {
+                offset: Some(found.offset),
+                timestamp: found.timestamp,
+                leader_epoch: Some(partition.leader_epoch()),
+            },
+            None => FoundOffset { offset: None, timestamp: -1, leader_epoch: None },
+        })
+    }
+
+    /// The largest epoch that is not above `epoch` and where it ended.
+    pub(crate) fn end_of_epoch(
+        &self,
+        name: TopicPartition,
+        believed_epoch: i32,
+        epoch: LeaderEpoch,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, PartitionError> {
+        let partition = self.partition(name).ok_or(PartitionError::Unknown)?;
+        partition.check_epoch(believed_epoch)?;
+        let log = partition.log.borrow();
+        if epoch == partition.leader_epoch() {
+            // The current epoch goes on, whether it has written anything yet or not.
+            return Ok(Some((epoch, log.end())));
+        }
+        Ok(log.epochs.end_of(epoch, log.end()))
+    }
+}
+
+impl Partition {
+    /// The first committed record with this timestamp or a later one.
+    async fn search(self: &Rc<Self>, shard: &Shard, timestamp: i64) -> Result<Option<TimestampAndOffset>, PartitionError> {
+        let segments: Vec<Offset> = {
+            let log = self.log.borrow();
+            log.segments().iter().filter(|segment| segment.max_timestamp >= timestamp).map(|segment| segment.base).collect()
+        };
+        for base in segments {
+            let index = shard.store.files.time_index(&self.log, base).await;
+            let index = index.map_err(|error| PartitionError::Storage(error.to_string()))?;
+            let mut offset = index.lookup(timestamp).max(self.log_start());
+            loop {
+                let batches = self.read(shard, offset, SEARCH_BYTES).await?;
+                if batches.is_empty() {
+                    break;
+                }
+                for batch in batches {
+                    let header = RecordBatchHeader::parse(&batch).map_err(|_| PartitionError::Damaged)?;
+                    offset = header.end_offset();
+                    if header.max_timestamp < timestamp {
+                        continue;
+                    }
+                    let found = record_batch::first_at_or_after(&batch, timestamp);
+                    if let Some(found) = found.map_err(|_| PartitionError::Damaged)? {
+                        return Ok(Some(found));
+                    }
+                }
+                glommio::yield_if_needed().await;
+            }
+        }
+        Ok(None)
+    }
+}

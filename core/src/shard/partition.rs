@@ -1,0 +1,292 @@
+//! One partition on the shard that owns it: the leader's state machine, its log, and who waits for its marks.
+//!
+//! Joins what storage and replication decide. Never answers a client itself: it keeps promises that the APIs wait for.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rinka_replication::offset_waiters::OffsetWaiters;
+use rinka_replication::partition::{Action, Leader};
+use rinka_storage::leader_epoch::LeaderEpoch;
+use rinka_storage::offset::Offset;
+use rinka_storage::record_batch::{self, ProduceBatchError, ProduceLimits, RecordBatchHeader};
+use rinka_storage::segment_files::{LogHandle, ReadError};
+use rinka_storage::store::{AppendError, Appended};
+use rinka_storage::topic_partition::TopicPartition;
+
+use super::Shard;
+use super::promise::{Promise, Promised, promise};
+use crate::config::topic::{TimestampType, TopicConfig};
+
+/// Why a partition did not take or give records. `core/api` turns each into Kafka's error code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PartitionError {
+    /// This shard has no such partition (any more).
+    Unknown,
+    /// The client knows an older leader epoch.
+    FencedLeaderEpoch,
+    /// The client knows a newer one.
+    UnknownLeaderEpoch,
+    OffsetOutOfRange,
+    NotEnoughReplicas,
+    /// The batch itself is wrong.
+    Batch(ProduceBatchError),
+    Append(AppendError),
+    /// Appended, but not durable in the time the client gave it.
+    TimedOut,
+    /// The disk failed.
+    Storage(String),
+    /// What the log should hold there is damaged.
+    Damaged,
+    /// The process is ending.
+    Stopping,
+}
+
+/// One partition's part of a produce request.
+#[derive(Clone, Debug)]
+pub(crate) struct ProducePart {
+    pub(crate) name: TopicPartition,
+    pub(crate) records: Bytes,
+    /// The request's version decides which codecs a client may use.
+    pub(crate) version: i16,
+    pub(crate) acks: i16,
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Produced {
+    pub(crate) base_offset: Offset,
+    /// Milliseconds since 1970, when the topic stamps batches itself.
+    pub(crate) log_append_time: Option<i64>,
+    pub(crate) log_start: Offset,
+}
+
+type Ack = Promise<Result<(), PartitionError>>;
+
+pub(crate) struct Partition {
+    pub(crate) name: TopicPartition,
+    pub(crate) log: LogHandle,
+    pub(crate) config: RefCell<Arc<TopicConfig>>,
+    leader: RefCell<Leader>,
+    /// Produce requests, by the offset that must be committed.
+    acks: RefCell<OffsetWaiters<Ack>>,
+    /// Fetches that found too little, by the first high watermark worth another look. A send that fails means that the
+    /// fetch was answered already.
+    watches: RefCell<OffsetWaiters<flume::Sender<()>>>,
+    pub(crate) closed: Cell<bool>,
+}
+
+/// An append that is on its way to the disk.
+pub(crate) enum PendingProduce {
+    Done(Result<Produced, PartitionError>),
+    Waiting(Promised<Result<(), PartitionError>>, Produced),
+}
+
+impl PendingProduce {
+    pub(crate) async fn wait(self) -> Result<Produced, PartitionError> {
+        match self {
+            Self::Done(result) => result,
+            Self::Waiting(ack, produced) => match ack.wait().await {
+                Some(result) => result.map(|()| produced),
+                None => Err(PartitionError::Stopping),
+            },
+        }
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(name: TopicPartition, log: LogHandle, config: Arc<TopicConfig>, leader: Leader) -> Self {
+        Self {
+            name,
+            log,
+            config: RefCell::new(config),
+            leader: RefCell::new(leader),
+            acks: RefCell::default(),
+            watches: RefCell::default(),
+            closed: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn high_watermark(&self) -> Offset {
+        self.leader.borrow().high_watermark()
+    }
+
+    pub(crate) fn log_start(&self) -> Offset {
+        self.log.borrow().log_start()
+    }
+
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader.borrow().epoch()
+    }
+
+    /// Compares the leader epoch that a client believes in, -1 for "I do not know", with ours (KIP-320).
+    pub(crate) fn check_epoch(&self, believed: i32) -> Result<(), PartitionError> {
+        match believed {
+            -1 => Ok(()),
+            epoch if epoch < self.leader_epoch().0 => Err(PartitionError::FencedLeaderEpoch),
+            epoch if epoch > self.leader_epoch().0 => Err(PartitionError::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one partition's records at once; the wait for the disk is in what it returns.
+    pub(crate) fn produce(self: &Rc<Self>, shard: &Shard, part: &ProducePart) -> PendingProduce {
+        match self.append(shard, part) {
+            Ok((appended, produced)) => {
+                let end = match appended {
+                    Appended::New { end, .. } | Appended::Duplicate { end, .. } => end,
+                };
+                if part.acks != -1 && part.acks != 1 || end <= self.high_watermark() {
+                    return PendingProduce::Done(Ok(produced));
+                }
+                // acks=1 waits as acks=all does: with one replica they are the same, and an answer always means durable.
+                let (give, wait) = promise();
+                self.acks.borrow_mut().wait(end, shard.now() + part.timeout, give);
+                shard.note_wait(self);
+                PendingProduce::Waiting(wait, produced)
+            }
+            Err(error) => PendingProduce::Done(Err(error)),
+        }
+    }
+
+    fn append(&self, shard: &Shard, part: &ProducePart) -> Result<(Appended, Produced), PartitionError> {
+        let config = Arc::clone(&self.config.borrow());
+        let now = shard.wall_clock();
+        let limits = ProduceLimits {
+            version: part.version,
+            batch_bytes_max: config.message_bytes_max as usize,
+            now,
+            timestamp_before_max_ms: config.timestamp_before_ms_max,
+            timestamp_after_max_ms: config.timestamp_after_ms_max,
+            log_append_time: config.timestamp_type == TimestampType::LogAppendTime,
+            keys_required: config.cleanup.compact,
+        };
+        let header = record_batch::validate_produced(&part.records, &limits).map_err(PartitionError::Batch)?;
+        self.leader
+            .borrow()
+            .check_min_in_sync_replicas(part.acks, usize::try_from(config.min_insync_replicas).unwrap_or(1))
+            .map_err(|_| PartitionError::NotEnoughReplicas)?;
+        let log_append_time = limits.log_append_time.then_some(now);
+        let epoch = self.leader_epoch();
+        let appended = shard
+            .store
+            .append(&self.log, &header, &part.records, epoch, log_append_time)
+            .map_err(PartitionError::Append)?;
+        let base_offset = match appended {
+            Appended::New { base, end } => {
+                let mut actions = Vec::new();
+                self.leader.borrow_mut().on_append(end, &mut actions);
+                self.carry_out(&mut actions);
+                base
+            }
+            Appended::Duplicate { base, .. } => base,
+        };
+        Ok((appended, Produced { base_offset, log_append_time, log_start: self.log_start() }))
+    }
+
+    /// The broker's own appends (the metadata log): resolves once they are committed.
+    pub(crate) fn append_own(&self, shard: &Shard, batch: &Bytes) -> Result<Promised<Result<(), PartitionError>>, AppendError> {
+        let header = RecordBatchHeader::parse(batch).expect("we built it");
+        let epoch = self.leader_epoch();
+        let appended = shard.store.append(&self.log, &header, batch, epoch, None)?;
+        let Appended::New { end, .. } = appended else { unreachable!("it has no producer id") };
+        let mut actions = Vec::new();
+        self.leader.borrow_mut().on_append(end, &mut actions);
+        self.carry_out(&mut actions);
+        let (give, wait) = promise();
+        self.acks.borrow_mut().wait(end, Duration::MAX, give);
+        Ok(wait)
+    }
+
+    /// Everything below `end` is durable here.
+    pub(crate) fn on_committed(&self, end: Offset) {
+        let mut actions = Vec::new();
+        self.leader.borrow_mut().on_flushed(end, &mut actions);
+        self.carry_out(&mut actions);
+    }
+
+    /// The partition will serve nothing more: everyone who waits is told why.
+    pub(crate) fn close(&self, reason: &PartitionError) {
+        self.closed.set(true);
+        let mut acks = Vec::new();
+        self.acks.borrow_mut().drain(&mut acks);
+        for ack in acks {
+            ack.give(Err(reason.clone()));
+        }
+        let mut watches = Vec::new();
+        self.watches.borrow_mut().drain(&mut watches);
+        for watch in watches {
+            let _ = watch.try_send(());
+        }
+    }
+
+    fn carry_out(&self, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            match action {
+                Action::HighWatermarkAdvanced { to } => {
+                    let mut acks = Vec::new();
+                    self.acks.borrow_mut().on_mark(to, &mut acks);
+                    for ack in acks {
+                        ack.give(Ok(()));
+                    }
+                    let mut watches = Vec::new();
+                    self.watches.borrow_mut().on_mark(to, &mut watches);
+                    for watch in watches {
+                        // Full means that the fetch was woken already, closed that it was answered.
+                        let _ = watch.try_send(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rings `bell` when the high watermark passes `seen`, unless `deadline` comes first.
+    pub(crate) fn watch(&self, seen: Offset, deadline: Duration, bell: &flume::Sender<()>) {
+        if self.closed.get() || self.high_watermark() > seen {
+            let _ = bell.try_send(());
+            return;
+        }
+        self.watches.borrow_mut().wait(seen.plus(1), deadline, bell.clone());
+    }
+
+    /// Ends waits whose time is over.
+    pub(crate) fn on_time(&self, now: Duration) {
+        let mut acks = Vec::new();
+        self.acks.borrow_mut().on_deadline(now, &mut acks);
+        for ack in acks {
+            ack.give(Err(PartitionError::TimedOut));
+        }
+        let mut watches = Vec::new();
+        self.watches.borrow_mut().on_deadline(now, &mut watches);
+    }
+
+    /// Nobody waits for this partition.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.acks.borrow().is_empty() && self.watches.borrow().is_empty()
+    }
+
+    /// Committed batches from `offset` on: about `bytes_max` bytes, at least one batch where there is one.
+    pub(crate) async fn read(
+        self: &Rc<Self>,
+        shard: &Shard,
+        offset: Offset,
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, PartitionError> {
+        let limit = self.high_watermark();
+        if offset < self.log_start() || offset > self.log.borrow().end() {
+            return Err(PartitionError::OffsetOutOfRange);
+        }
+        match shard.store.read(&self.log, offset, limit, bytes_max).await {
+            Ok(batches) => Ok(batches),
+            Err(ReadError::Disk(_)) if self.closed.get() => Err(PartitionError::Unknown),
+            Err(ReadError::Disk(error)) => Err(PartitionError::Storage(error.to_string())),
+            Err(error @ ReadError::Damaged { .. }) => {
+                log::error!("{error}");
+                Err(PartitionError::Damaged)
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Which shard owns a partition. A pure function of the partition and the number of shards.
+//!
+//! Never remembers anything: a data directory opens with any number of shards.
+
+use rinka_storage::topic_partition::{TopicId, TopicPartition};
+
+/// The partition that holds the metadata log, under the id Kafka gives it.
+pub const METADATA: TopicPartition =
+    TopicPartition { topic_id: TopicId(uuid::Uuid::from_u128(1)), partition: 0 };
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardMap {
+    shards: usize,
+}
+
+impl ShardMap {
+    /// # Panics
+    /// With no shard.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        assert!(shards > 0, "a broker has at least one shard");
+        Self { shards }
+    }
+
+    /// The shard's number. Partitions of one topic go round the shards, beginning at one that depends on the topic, so
+    /// that many topics of one partition spread too. The metadata log is always on shard 0.
+    #[must_use]
+    pub fn owner(self, name: TopicPartition) -> usize {
+        if name == METADATA {
+            return 0;
+        }
+        let first = name.topic_id.0.as_u128() % self.shards as u128;
+        let partition = usize::try_from(name.partition).expect("partitions are numbered from 0");
+        (usize::try_from(first).expect("below the number of shards") + partition) % self.shards
+    }
+
+    #[must_use]
+    pub fn shards(self) -> usize {
+        self.shards
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_of_a_topic_spread_evenly() {
+        let map = ShardMap::new(4);
+        let mut counts = [0; 4];
+        for partition in 0..400 {
+            counts[map.owner(TopicPartition { topic_id: TopicId(uuid::Uuid::from_u128(77)), partition })] += 1;
+        }
+        assert_eq!(counts, [100; 4]);
+        assert_eq!(ShardMap::new(3).owner(METADATA), 0);
+    }
+}
