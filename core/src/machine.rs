@@ -13,7 +13,10 @@ const MEMLOCK_MIN: u64 = 512 << 10;
 pub enum MachineError {
     /// `io_uring_setup` is refused.
     IoUring(io::Error),
-    Memlock { soft: u64, hard: u64 },
+    Memlock {
+        soft: u64,
+        hard: u64,
+    },
 }
 
 impl fmt::Display for MachineError {
@@ -46,21 +49,37 @@ pub fn check() -> Result<(), MachineError> {
             return Err(MachineError::IoUring(error));
         }
         std::thread::sleep(std::time::Duration::from_secs(1));
-        io_uring::IoUring::new(2).map(|_| ()).map_err(MachineError::IoUring)
+        io_uring::IoUring::new(2)
+            .map(|_| ())
+            .map_err(MachineError::IoUring)
     })
 }
 
 fn check_memlock() -> Result<(), MachineError> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the pointer is to a value of the right type that outlives the call.
     let known = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } == 0;
     if !known || limit.rlim_cur >= MEMLOCK_MIN {
         return Ok(());
     }
-    let raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+    let raised = libc::rlimit {
+        rlim_cur: limit.rlim_max,
+        rlim_max: limit.rlim_max,
+    };
     // SAFETY: as above; the soft limit may be raised up to the hard one by anyone.
-    let done = limit.rlim_max >= MEMLOCK_MIN && unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const raised) } == 0;
-    if done { Ok(()) } else { Err(MachineError::Memlock { soft: limit.rlim_cur, hard: limit.rlim_max }) }
+    let done = limit.rlim_max >= MEMLOCK_MIN
+        && unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const raised) } == 0;
+    if done {
+        Ok(())
+    } else {
+        Err(MachineError::Memlock {
+            soft: limit.rlim_cur,
+            hard: limit.rlim_max,
+        })
+    }
 }
 
 /// The cores this process may run on: its affinity mask, which a cgroup's cpuset has narrowed already.
@@ -76,7 +95,9 @@ pub fn usable_cpus() -> Vec<usize> {
     };
     let cpus = 0..usize::try_from(libc::CPU_SETSIZE).expect("a small constant");
     // SAFETY: each number is below CPU_SETSIZE.
-    let usable: Vec<usize> = cpus.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect();
+    let usable: Vec<usize> = cpus
+        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .collect();
     if usable.is_empty() { vec![0] } else { usable }
 }
 

@@ -47,9 +47,11 @@ struct Serve {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,rinka=info,rinka_core=info"))
-        .format_target(false)
-        .init();
+    env_logger::Builder::from_env(
+        env_logger::Env::default().default_filter_or("warn,rinka=info,rinka_core=info"),
+    )
+    .format_target(false)
+    .init();
     let result = match Cli::parse().command {
         Command::Serve(arguments) => serve(arguments),
         Command::ConfigKeys => {
@@ -68,8 +70,12 @@ fn main() -> ExitCode {
 
 fn serve(arguments: Serve) -> Result<(), String> {
     let text = match &arguments.config {
-        Some(path) => properties::read_file(path)
-            .map_err(|error| format!("cannot read the configuration file {}: {error}", path.display()))?,
+        Some(path) => properties::read_file(path).map_err(|error| {
+            format!(
+                "cannot read the configuration file {}: {error}",
+                path.display()
+            )
+        })?,
         None => String::new(),
     };
     let mut overrides = arguments.overrides;
@@ -82,6 +88,9 @@ fn serve(arguments: Serve) -> Result<(), String> {
 
 fn print_config_keys() {
     for (key, default, documentation) in rinka_core::config::broker::documentation() {
-        println!("{key} = {}\n    {documentation}", default.unwrap_or("(unset)"));
+        println!(
+            "{key} = {}\n    {documentation}",
+            default.unwrap_or("(unset)")
+        );
     }
 }

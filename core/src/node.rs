@@ -51,7 +51,9 @@ impl Node {
     pub fn broker_id(&self, shard: usize) -> i32 {
         match self.config.routing {
             Routing::Node => self.id,
-            Routing::Core => self.id + SHARD_BROKER_ID_STEP * i32::try_from(shard).expect("few shards"),
+            Routing::Core => {
+                self.id + SHARD_BROKER_ID_STEP * i32::try_from(shard).expect("few shards")
+            }
         }
     }
 
@@ -61,12 +63,20 @@ impl Node {
         let advertised = &self.advertised[listener];
         let broker = |shard: usize, endpoint: &Endpoint| BrokerAddress {
             id: self.broker_id(shard),
-            host: endpoint.host.clone().unwrap_or_else(|| local.to_canonical().to_string()),
+            host: endpoint
+                .host
+                .clone()
+                .unwrap_or_else(|| local.to_canonical().to_string()),
             port: endpoint.port,
         };
         match self.config.routing {
             Routing::Node => vec![broker(0, &advertised.node)],
-            Routing::Core => advertised.shards.iter().enumerate().map(|(shard, at)| broker(shard, at)).collect(),
+            Routing::Core => advertised
+                .shards
+                .iter()
+                .enumerate()
+                .map(|(shard, at)| broker(shard, at))
+                .collect(),
         }
     }
 
@@ -82,6 +92,9 @@ impl Node {
     /// How the metadata log is kept: always flushed, whatever topics are by default.
     #[must_use]
     pub fn metadata_log_config(&self) -> TopicConfig {
-        TopicConfig { ack: Ack::Flushed, ..self.topic_config(&TopicOverrides::new()) }
+        TopicConfig {
+            ack: Ack::Flushed,
+            ..self.topic_config(&TopicOverrides::new())
+        }
     }
 }

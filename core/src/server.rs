@@ -45,12 +45,17 @@ impl fmt::Display for ServeError {
         match self {
             Self::Machine(error) => error.fmt(formatter),
             Self::Data(error) => error.fmt(formatter),
-            Self::Recovery(error) => write!(formatter, "the data directory could not be recovered: {error}"),
+            Self::Recovery(error) => write!(
+                formatter,
+                "the data directory could not be recovered: {error}"
+            ),
             Self::Bind { address, error } if error.kind() == io::ErrorKind::AddrInUse => write!(
                 formatter,
                 "{address} is in use by another program; stop it, or choose another address with --set listeners=PLAINTEXT://HOST:PORT"
             ),
-            Self::Bind { address, error } => write!(formatter, "cannot listen on {address}: {error}"),
+            Self::Bind { address, error } => {
+                write!(formatter, "cannot listen on {address}: {error}")
+            }
             Self::Shard(error) => formatter.write_str(error),
             Self::Signals(error) => write!(formatter, "cannot wait for signals: {error}"),
         }
@@ -77,8 +82,8 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     let cpus = machine::usable_cpus();
     let shards = config.shards.unwrap_or(cpus.len()).max(1);
     let new_cluster_id = TopicId(uuid::Uuid::new_v4()).to_string();
-    let directory =
-        DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id).map_err(ServeError::Data)?;
+    let directory = DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id)
+        .map_err(ServeError::Data)?;
     let sockets = bind(&config, shards)?;
     let node = Arc::new(Node {
         id: config.node_id,
@@ -88,13 +93,29 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         config,
     });
     // Signals are caught from here on: one during recovery ends it cleanly too, after recovery.
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
-        .map_err(ServeError::Signals)?;
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGINT,
+    ])
+    .map_err(ServeError::Signals)?;
 
     let recovered = recover(&node, directory.path())?;
     let data_directory = directory.path().to_owned();
-    let running = start_shards(&node, &cpus, sockets.listeners, recovered.image, recovered.logs, recovered.generation)?;
-    announce(&node, &sockets.bound, &data_directory, &recovered.summary, started.elapsed());
+    let running = start_shards(
+        &node,
+        &cpus,
+        sockets.listeners,
+        recovered.image,
+        recovered.logs,
+        recovered.generation,
+    )?;
+    announce(
+        &node,
+        &sockets.bound,
+        &data_directory,
+        &recovered.summary,
+        started.elapsed(),
+    );
 
     // Whichever comes first: a signal, or the end of a shard.
     let (ended, ending) = flume::bounded(shards + 1);
@@ -110,15 +131,21 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     for (number, thread) in running.threads.into_iter().enumerate() {
         let ended = ended.clone();
         std::thread::spawn(move || {
-            let result = thread.join().unwrap_or_else(|_| Err("it panicked".to_owned()));
+            let result = thread
+                .join()
+                .unwrap_or_else(|_| Err("it panicked".to_owned()));
             let _ = ended.send(End::Shard(number, result));
         });
     }
     let first = ending.recv().expect("the senders outlive the wait");
     if let End::Shard(number, result) = first {
         // A broker with a dead shard must not go on answering for the others.
-        let reason = result.err().unwrap_or_else(|| "it stopped by itself".to_owned());
-        return Err(ServeError::Shard(format!("shard {number} is dead, so the broker ends: {reason}")));
+        let reason = result
+            .err()
+            .unwrap_or_else(|| "it stopped by itself".to_owned());
+        return Err(ServeError::Shard(format!(
+            "shard {number} is dead, so the broker ends: {reason}"
+        )));
     }
     log::info!("stopping: no new connections, finishing what is in flight");
     let deadline = Instant::now() + Duration::from_millis(node.config.shutdown_ms);
@@ -129,10 +156,16 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     while left > 0 {
         match ending.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(End::Shard(number, Err(error))) => {
-                return Err(ServeError::Shard(format!("shard {number} did not stop cleanly: {error}")));
+                return Err(ServeError::Shard(format!(
+                    "shard {number} did not stop cleanly: {error}"
+                )));
             }
             Ok(End::Shard(_, Ok(()))) => left -= 1,
-            Ok(End::Signal(_)) => return Err(ServeError::Shard("a second signal: not waiting any longer".to_owned())),
+            Ok(End::Signal(_)) => {
+                return Err(ServeError::Shard(
+                    "a second signal: not waiting any longer".to_owned(),
+                ));
+            }
             Err(_) => {
                 return Err(ServeError::Shard(format!(
                     "{left} shards were still busy after {} ms (rinka.shutdown.ms); the next start replays their journals",
@@ -154,11 +187,21 @@ enum End {
 fn startup_warnings(config: &BrokerConfig) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     if !config.unknown.is_empty() {
-        warnings.push(format!("unknown configuration keys, ignored: {}", config.unknown.join(", ")));
+        warnings.push(format!(
+            "unknown configuration keys, ignored: {}",
+            config.unknown.join(", ")
+        ));
     }
     if !config.without_effect.is_empty() {
-        let keys: Vec<_> = config.without_effect.iter().map(|(key, why)| format!("{key} ({why})")).collect();
-        warnings.push(format!("configuration keys without effect here: {}", keys.join(", ")));
+        let keys: Vec<_> = config
+            .without_effect
+            .iter()
+            .map(|(key, why)| format!("{key} ({why})"))
+            .collect();
+        warnings.push(format!(
+            "configuration keys without effect here: {}",
+            keys.join(", ")
+        ));
     }
     warnings
 }
@@ -172,8 +215,11 @@ struct Sockets {
 }
 
 fn bind(config: &BrokerConfig, shards: usize) -> Result<Sockets, ServeError> {
-    let mut sockets =
-        Sockets { listeners: (0..shards).map(|_| Vec::new()).collect(), advertised: Vec::new(), bound: Vec::new() };
+    let mut sockets = Sockets {
+        listeners: (0..shards).map(|_| Vec::new()).collect(),
+        advertised: Vec::new(),
+        bound: Vec::new(),
+    };
     for (number, listener) in config.listeners.iter().enumerate() {
         let host = listener.host.as_deref().unwrap_or("[::]");
         let bind_one = |port: u16| {
@@ -184,7 +230,10 @@ fn bind(config: &BrokerConfig, shards: usize) -> Result<Sockets, ServeError> {
         for shard in 0..shards {
             let (socket, bound) = bind_one(port)?;
             port = bound.port();
-            sockets.listeners[shard].push(ShardListener { listener: number, socket });
+            sockets.listeners[shard].push(ShardListener {
+                listener: number,
+                socket,
+            });
         }
         sockets.bound.push(format!("{host}:{port}"));
         let advertised_host = listener.advertised_host.clone();
@@ -194,16 +243,28 @@ fn bind(config: &BrokerConfig, shards: usize) -> Result<Sockets, ServeError> {
                 // A port of 0 is for tests: every one is then whatever is free.
                 let wanted = match listener.port {
                     0 => 0,
-                    _ => config.core_port_base + u16::try_from(number * shards + shard).unwrap_or(u16::MAX),
+                    _ => {
+                        config.core_port_base
+                            + u16::try_from(number * shards + shard).unwrap_or(u16::MAX)
+                    }
                 };
                 let (socket, bound) = bind_one(wanted)?;
-                sockets.listeners[shard].push(ShardListener { listener: number, socket });
-                of_shards.push(Endpoint { host: advertised_host.clone(), port: bound.port() });
+                sockets.listeners[shard].push(ShardListener {
+                    listener: number,
+                    socket,
+                });
+                of_shards.push(Endpoint {
+                    host: advertised_host.clone(),
+                    port: bound.port(),
+                });
             }
         }
         let advertised_port = listener.advertised_port.unwrap_or(port);
         sockets.advertised.push(Advertised {
-            node: Endpoint { host: advertised_host, port: advertised_port },
+            node: Endpoint {
+                host: advertised_host,
+                port: advertised_port,
+            },
             shards: of_shards,
         });
     }
@@ -236,10 +297,16 @@ fn recover(node: &Arc<Node>, root: &Path) -> Result<RecoveredNode, ServeError> {
             run::recover(&node, &root).await
         })
         .map_err(|error| ServeError::Recovery(error.to_string()))?;
-    let (image, recovered, replayed) =
-        thread.join().map_err(|error| ServeError::Recovery(error.to_string()))?.map_err(ServeError::Recovery)?;
+    let (image, recovered, replayed) = thread
+        .join()
+        .map_err(|error| ServeError::Recovery(error.to_string()))?
+        .map_err(ServeError::Recovery)?;
     Ok(RecoveredNode {
-        summary: Summary { partitions: recovered.logs.len(), replayed, took: started.elapsed() },
+        summary: Summary {
+            partitions: recovered.logs.len(),
+            replayed,
+            took: started.elapsed(),
+        },
         image: Arc::new(image),
         logs: recovered.logs,
         generation: recovered.generation,
@@ -264,10 +331,16 @@ fn start_shards(
     for log in logs {
         of_shards[map.owner(log.topic_partition)].push(log);
     }
-    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) = (0..node.shards).map(|_| mailbox()).unzip();
+    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
+        (0..node.shards).map(|_| mailbox()).unzip();
     let (ready, readiness) = flume::bounded(node.shards);
     let mut threads = Vec::with_capacity(node.shards);
-    for (number, ((inbox, listeners), logs)) in inboxes.into_iter().zip(listeners).zip(of_shards).enumerate() {
+    for (number, ((inbox, listeners), logs)) in inboxes
+        .into_iter()
+        .zip(listeners)
+        .zip(of_shards)
+        .enumerate()
+    {
         let setup = ShardSetup {
             number,
             node: Arc::clone(node),
@@ -283,7 +356,9 @@ fn start_shards(
         let thread = std::thread::Builder::new()
             .name(format!("rinka-shard-{number}"))
             .spawn(move || run::run(setup, cpu))
-            .map_err(|error| ServeError::Shard(format!("shard {number} could not be started: {error}")))?;
+            .map_err(|error| {
+                ServeError::Shard(format!("shard {number} could not be started: {error}"))
+            })?;
         threads.push(thread);
     }
     for _ in 0..node.shards {
@@ -304,14 +379,28 @@ fn announce(node: &Node, bound: &[String], data: &Path, summary: &Summary, took:
     };
     let mut out = io::stdout().lock();
     // Whoever reads standard output may be gone; the broker runs all the same.
-    let _ = writeln!(out, "rinka {} (node {}, cluster {})", env!("CARGO_PKG_VERSION"), node.id, node.cluster_id);
+    let _ = writeln!(
+        out,
+        "rinka {} (node {}, cluster {})",
+        env!("CARGO_PKG_VERSION"),
+        node.id,
+        node.cluster_id
+    );
     for address in bound {
         let _ = writeln!(out, "  listening on {address}");
     }
     if node.config.routing == Routing::Core {
         for advertised in &node.advertised {
-            let ports: Vec<String> = advertised.shards.iter().map(|endpoint| endpoint.port.to_string()).collect();
-            let _ = writeln!(out, "  core routing: shards listen on ports {}", ports.join(", "));
+            let ports: Vec<String> = advertised
+                .shards
+                .iter()
+                .map(|endpoint| endpoint.port.to_string())
+                .collect();
+            let _ = writeln!(
+                out,
+                "  core routing: shards listen on ports {}",
+                ports.join(", ")
+            );
         }
     }
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
@@ -325,10 +414,16 @@ fn announce(node: &Node, bound: &[String], data: &Path, summary: &Summary, took:
     );
     let ack = match node.topic_config(&Default::default()).ack {
         crate::config::topic::Ack::Flushed => "flushed to the disk: survives power loss",
-        crate::config::topic::Ack::Written => "handed to the disk without a flush: survives kill -9, not power loss",
+        crate::config::topic::Ack::Written => {
+            "handed to the disk without a flush: survives kill -9, not power loss"
+        }
     };
     let _ = writeln!(out, "  {shards}, an ack means: {ack}");
     let first = bound.first().map_or("127.0.0.1:9092", String::as_str);
-    let _ = writeln!(out, "  ready in {} ms; try: echo hello | kcat -b {first} -t greetings -P", took.as_millis());
+    let _ = writeln!(
+        out,
+        "  ready in {} ms; try: echo hello | kcat -b {first} -t greetings -P",
+        took.as_millis()
+    );
     let _ = out.flush();
 }

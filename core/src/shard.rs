@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rinka_replication::partition::Leader;
+use rinka_storage::disk::Durability;
 use rinka_storage::disk::ring::RingDisk;
 use rinka_storage::leader_epoch::LeaderEpoch;
-use rinka_storage::disk::Durability;
 use rinka_storage::log::{Log, LogCheckpoint, LogConfig};
+use rinka_storage::offset::Offset;
 use rinka_storage::recovery::LogSettings;
 use rinka_storage::signal::Signal;
 use rinka_storage::store::{Committer, Store};
-use rinka_storage::offset::Offset;
 use rinka_storage::topic_partition::TopicPartition;
 use rustc_hash::FxHashMap;
 
@@ -79,7 +79,11 @@ pub struct Shard {
 }
 
 /// The partition's place on disk and how it is kept, as the image has it. `None`: no such partition.
-pub(crate) fn log_settings(image: &MetadataImage, node: &Node, name: TopicPartition) -> Option<LogSettings> {
+pub(crate) fn log_settings(
+    image: &MetadataImage,
+    node: &Node,
+    name: TopicPartition,
+) -> Option<LogSettings> {
     if name == METADATA {
         return Some(LogSettings {
             directory: "__cluster_metadata-0".to_owned(),
@@ -89,7 +93,10 @@ pub(crate) fn log_settings(image: &MetadataImage, node: &Node, name: TopicPartit
     let topic = image.topic(name.topic_id)?;
     topic.partition(name.partition)?;
     let config = node.topic_config(&topic.overrides);
-    Some(LogSettings { directory: format!("{}-{}", topic.name, name.partition), config: log_config(&config) })
+    Some(LogSettings {
+        directory: format!("{}-{}", topic.name, name.partition),
+        config: log_config(&config),
+    })
 }
 
 /// What storage has to know of a topic's configuration.
@@ -138,7 +145,9 @@ impl Shard {
 
     /// Milliseconds since 1970: what timestamps are measured in.
     pub(crate) fn wall_clock(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
@@ -177,7 +186,9 @@ impl Shard {
             }
             return Ok(Started::Here(Box::pin(start(self))));
         }
-        Ok(Started::There(self.mailboxes[shard].send(lane, start).await?))
+        Ok(Started::There(
+            self.mailboxes[shard].send(lane, start).await?,
+        ))
     }
 
     /// Appends a list of partitions' records, all at once and in order; the waits for the disk are in the future.
@@ -203,11 +214,16 @@ impl Shard {
     }
 
     /// Opens the partitions this shard owns as recovery left them.
-    pub(crate) fn open_partitions(self: &Rc<Self>, image: &Arc<MetadataImage>, logs: Vec<LogCheckpoint>) {
+    pub(crate) fn open_partitions(
+        self: &Rc<Self>,
+        image: &Arc<MetadataImage>,
+        logs: Vec<LogCheckpoint>,
+    ) {
         for checkpoint in logs {
             let name = checkpoint.topic_partition;
             if let Some(settings) = log_settings(image, &self.node, name) {
-                self.store.add(Log::open(checkpoint, settings.directory, settings.config));
+                self.store
+                    .add(Log::open(checkpoint, settings.directory, settings.config));
             }
         }
         if self.owner(METADATA) == self.number {
@@ -217,10 +233,14 @@ impl Shard {
     }
 
     fn open_partition(&self, image: &MetadataImage, name: TopicPartition, epoch: LeaderEpoch) {
-        let Some(settings) = log_settings(image, &self.node, name) else { return };
+        let Some(settings) = log_settings(image, &self.node, name) else {
+            return;
+        };
         let log = match self.store.log(name) {
             Some(log) => log,
-            None => self.store.add(Log::new(name, settings.directory, settings.config)),
+            None => self
+                .store
+                .add(Log::new(name, settings.directory, settings.config)),
         };
         let config = match image.topic(name.topic_id) {
             Some(topic) => Arc::new(self.node.topic_config(&topic.overrides)),
@@ -242,12 +262,18 @@ impl Shard {
         let delta = MetadataDelta::between(&old, image);
         for topic in delta.topics_deleted {
             for (partition, _) in topic.partitions.iter() {
-                self.remove_partition(TopicPartition { topic_id: topic.id, partition });
+                self.remove_partition(TopicPartition {
+                    topic_id: topic.id,
+                    partition,
+                });
             }
         }
         for topic in delta.topics_created {
             for (partition, state) in topic.partitions.iter() {
-                let name = TopicPartition { topic_id: topic.id, partition };
+                let name = TopicPartition {
+                    topic_id: topic.id,
+                    partition,
+                };
                 if self.owner(name) == self.number {
                     self.open_partition(image, name, state.leader_epoch);
                 }
@@ -256,7 +282,10 @@ impl Shard {
         for change in delta.topics_changed {
             let topic = change.topic;
             for partition in change.partitions_added {
-                let name = TopicPartition { topic_id: topic.id, partition };
+                let name = TopicPartition {
+                    topic_id: topic.id,
+                    partition,
+                };
                 if let Some(state) = topic.partition(partition)
                     && self.owner(name) == self.number
                 {
@@ -266,7 +295,10 @@ impl Shard {
             if change.overrides_changed {
                 let config = Arc::new(self.node.topic_config(&topic.overrides));
                 for (partition, _) in topic.partitions.iter() {
-                    if let Some(partition) = self.partition(TopicPartition { topic_id: topic.id, partition }) {
+                    if let Some(partition) = self.partition(TopicPartition {
+                        topic_id: topic.id,
+                        partition,
+                    }) {
                         partition.log.borrow_mut().config = log_config(&config);
                         *partition.config.borrow_mut() = Arc::clone(&config);
                     }
@@ -277,18 +309,29 @@ impl Shard {
 
     /// The partition has somebody who waits, and so deadlines to watch.
     pub(crate) fn note_wait(&self, partition: &Rc<Partition>) {
-        self.waited_for.borrow_mut().entry(partition.name).or_insert_with(|| Rc::clone(partition));
+        self.waited_for
+            .borrow_mut()
+            .entry(partition.name)
+            .or_insert_with(|| Rc::clone(partition));
     }
 
     /// Waits until one of the partitions has more committed than was seen, the deadline comes, or the broker stops.
-    pub(crate) async fn wait_for_more(self: &Rc<Self>, seen: &[(TopicPartition, Offset)], deadline: Duration) {
+    pub(crate) async fn wait_for_more(
+        self: &Rc<Self>,
+        seen: &[(TopicPartition, Offset)],
+        deadline: Duration,
+    ) {
         let (bell, rung) = flume::bounded(1);
         let left = deadline.saturating_sub(self.now());
         let mut owners: Vec<usize> = seen.iter().map(|(name, _)| self.owner(*name)).collect();
         owners.sort_unstable();
         owners.dedup();
         for owner in owners {
-            let seen: Vec<_> = seen.iter().filter(|(name, _)| self.owner(*name) == owner).copied().collect();
+            let seen: Vec<_> = seen
+                .iter()
+                .filter(|(name, _)| self.owner(*name) == owner)
+                .copied()
+                .collect();
             let bell = bell.clone();
             let watch = move |shard: &Rc<Self>| {
                 let deadline = shard.now() + left;
@@ -334,7 +377,9 @@ impl Shard {
     }
 
     fn remove_partition(self: &Rc<Self>, name: TopicPartition) {
-        let Some(partition) = self.partitions.borrow_mut().remove(&name) else { return };
+        let Some(partition) = self.partitions.borrow_mut().remove(&name) else {
+            return;
+        };
         partition.close(&PartitionError::Unknown);
         let store = Rc::clone(&self.store);
         glommio::spawn_local(async move {
@@ -359,7 +404,9 @@ impl Shard {
         while let Some(committed) = committer.commit().await {
             self.mark_active();
             for part in committed {
-                let Some(partition) = self.partition(part.topic_partition) else { continue };
+                let Some(partition) = self.partition(part.topic_partition) else {
+                    continue;
+                };
                 match part.failed {
                     None => partition.on_committed(part.end),
                     Some(reason) => partition.close(&PartitionError::Storage(reason)),
@@ -394,7 +441,11 @@ impl Shard {
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
         loop {
-            let pause = if idle_ticks > 25 { TICK_IDLE } else { TICK_BUSY };
+            let pause = if idle_ticks > 25 {
+                TICK_IDLE
+            } else {
+                TICK_BUSY
+            };
             let before = Instant::now();
             glommio::timer::sleep(pause).await;
             if before.elapsed() > pause + STALL {
@@ -405,7 +456,11 @@ impl Shard {
                     before.elapsed().as_millis()
                 );
             }
-            idle_ticks = if self.activity.get() == seen { idle_ticks + 1 } else { 0 };
+            idle_ticks = if self.activity.get() == seen {
+                idle_ticks + 1
+            } else {
+                0
+            };
             seen = self.activity.get();
             let now = self.now();
             self.waited_for.borrow_mut().retain(|_, partition| {

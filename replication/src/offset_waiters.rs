@@ -23,14 +23,20 @@ struct Waiter<T> {
 
 impl<T> Default for OffsetWaiters<T> {
     fn default() -> Self {
-        Self { waiters: VecDeque::new() }
+        Self {
+            waiters: VecDeque::new(),
+        }
     }
 }
 
 impl<T> OffsetWaiters<T> {
     /// Waits until the mark is `offset` or above, at most until `deadline`.
     pub fn wait(&mut self, offset: Offset, deadline: Duration, token: T) {
-        let waiter = Waiter { offset, deadline, token };
+        let waiter = Waiter {
+            offset,
+            deadline,
+            token,
+        };
         match self.waiters.back() {
             Some(last) if last.offset > offset => {
                 let at = self.waiters.partition_point(|other| other.offset <= offset);
@@ -42,7 +48,11 @@ impl<T> OffsetWaiters<T> {
 
     /// The mark is `mark` now: gives back whoever waited for it, in order.
     pub fn on_mark(&mut self, mark: Offset, out: &mut Vec<T>) {
-        while self.waiters.front().is_some_and(|waiter| waiter.offset <= mark) {
+        while self
+            .waiters
+            .front()
+            .is_some_and(|waiter| waiter.offset <= mark)
+        {
             out.extend(self.waiters.pop_front().map(|waiter| waiter.token));
         }
         self.shrink();

@@ -4,8 +4,8 @@
 //! writes a file of its own, which counts only beside the base of the same generation. Replacing the base therefore
 //! switches all of them at once.
 
-use crate::log::{LogCheckpoint, SegmentCheckpoint};
 use crate::leader_epoch_history::LeaderEpochHistory;
+use crate::log::{LogCheckpoint, SegmentCheckpoint};
 use crate::offset::Offset;
 use crate::producer_state::ProducerStates;
 use crate::topic_partition::{TopicId, TopicPartition};
@@ -100,12 +100,20 @@ impl Checkpoint {
         for _ in 0..count {
             logs.push(input.log()?);
         }
-        Ok(Self { generation, first_sequence, logs })
+        Ok(Self {
+            generation,
+            first_sequence,
+            logs,
+        })
     }
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
-    out.extend_from_slice(&u32::try_from(count).expect("fewer than four billion").to_le_bytes());
+    out.extend_from_slice(
+        &u32::try_from(count)
+            .expect("fewer than four billion")
+            .to_le_bytes(),
+    );
 }
 
 fn put_part(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
@@ -122,7 +130,10 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn slice(&mut self, length: usize) -> Result<&'a [u8], CheckpointError> {
-        let (part, rest) = self.bytes.split_at_checked(length).ok_or(CheckpointError::Damaged("it ends too early"))?;
+        let (part, rest) = self
+            .bytes
+            .split_at_checked(length)
+            .ok_or(CheckpointError::Damaged("it ends too early"))?;
         self.bytes = rest;
         Ok(part)
     }
@@ -171,7 +182,10 @@ impl<'a> Input<'a> {
         let producers = ProducerStates::decode(self.part()?)
             .map_err(|_| CheckpointError::Damaged("producer states cannot be read"))?;
         Ok(LogCheckpoint {
-            topic_partition: TopicPartition { topic_id, partition },
+            topic_partition: TopicPartition {
+                topic_id,
+                partition,
+            },
             log_start,
             end,
             segments,

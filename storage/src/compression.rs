@@ -53,14 +53,19 @@ impl Codec {
 ///
 /// # Errors
 /// [`CompressionError`].
-pub fn decompress(codec: Codec, packed: &[u8], bytes_max: usize) -> Result<Bytes, CompressionError> {
+pub fn decompress(
+    codec: Codec,
+    packed: &[u8],
+    bytes_max: usize,
+) -> Result<Bytes, CompressionError> {
     match codec {
         Codec::None => Ok(Bytes::copy_from_slice(packed)),
         Codec::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(packed), bytes_max),
         Codec::Snappy => snappy(packed, bytes_max),
         Codec::Lz4 => read_bounded(lz4_flex::frame::FrameDecoder::new(packed), bytes_max),
         Codec::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(|_| CompressionError::Corrupt)?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(packed)
+                .map_err(|_| CompressionError::Corrupt)?;
             read_bounded(decoder, bytes_max)
         }
     }
@@ -69,7 +74,10 @@ pub fn decompress(codec: Codec, packed: &[u8], bytes_max: usize) -> Result<Bytes
 fn read_bounded(reader: impl Read, bytes_max: usize) -> Result<Bytes, CompressionError> {
     let mut unpacked = Vec::new();
     // One byte more than allowed tells a batch of exactly that size from a larger one.
-    reader.take(bytes_max as u64 + 1).read_to_end(&mut unpacked).map_err(|_| CompressionError::Corrupt)?;
+    reader
+        .take(bytes_max as u64 + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|_| CompressionError::Corrupt)?;
     if unpacked.len() > bytes_max {
         return Err(CompressionError::TooLarge);
     }
@@ -92,18 +100,26 @@ fn snappy(packed: &[u8], bytes_max: usize) -> Result<Bytes, CompressionError> {
         snappy_chunk(packed, &mut unpacked, bytes_max)?;
         return Ok(Bytes::from(unpacked));
     }
-    let mut rest = packed.get(XERIAL_HEADER_BYTES..).ok_or(CompressionError::Corrupt)?;
+    let mut rest = packed
+        .get(XERIAL_HEADER_BYTES..)
+        .ok_or(CompressionError::Corrupt)?;
     while !rest.is_empty() {
         let (length, behind) = rest.split_first_chunk().ok_or(CompressionError::Corrupt)?;
         let length = u32::from_be_bytes(*length) as usize;
-        let (chunk, behind) = behind.split_at_checked(length).ok_or(CompressionError::Corrupt)?;
+        let (chunk, behind) = behind
+            .split_at_checked(length)
+            .ok_or(CompressionError::Corrupt)?;
         snappy_chunk(chunk, &mut unpacked, bytes_max)?;
         rest = behind;
     }
     Ok(Bytes::from(unpacked))
 }
 
-fn snappy_chunk(chunk: &[u8], unpacked: &mut Vec<u8>, bytes_max: usize) -> Result<(), CompressionError> {
+fn snappy_chunk(
+    chunk: &[u8],
+    unpacked: &mut Vec<u8>,
+    bytes_max: usize,
+) -> Result<(), CompressionError> {
     let length = snap::raw::decompress_len(chunk).map_err(|_| CompressionError::Corrupt)?;
     let start = unpacked.len();
     if length > bytes_max - start {
@@ -114,8 +130,9 @@ fn snappy_chunk(chunk: &[u8], unpacked: &mut Vec<u8>, bytes_max: usize) -> Resul
         return Err(CompressionError::Corrupt);
     }
     unpacked.resize(start + length, 0);
-    let written =
-        snap::raw::Decoder::new().decompress(chunk, &mut unpacked[start..]).map_err(|_| CompressionError::Corrupt)?;
+    let written = snap::raw::Decoder::new()
+        .decompress(chunk, &mut unpacked[start..])
+        .map_err(|_| CompressionError::Corrupt)?;
     unpacked.truncate(start + written);
     Ok(())
 }
@@ -130,7 +147,8 @@ pub fn compress(codec: Codec, plain: &[u8]) -> Vec<u8> {
     match codec {
         Codec::None => plain.to_vec(),
         Codec::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
             encoder.write_all(plain).expect(never);
             encoder.finish().expect(never)
         }
@@ -140,7 +158,11 @@ pub fn compress(codec: Codec, plain: &[u8]) -> Vec<u8> {
             packed.extend_from_slice(&1u32.to_be_bytes());
             for chunk in plain.chunks(XERIAL_CHUNK_BYTES) {
                 let chunk = snap::raw::Encoder::new().compress_vec(chunk).expect(never);
-                packed.extend_from_slice(&u32::try_from(chunk.len()).expect("a small chunk").to_be_bytes());
+                packed.extend_from_slice(
+                    &u32::try_from(chunk.len())
+                        .expect("a small chunk")
+                        .to_be_bytes(),
+                );
                 packed.extend_from_slice(&chunk);
             }
             packed
@@ -160,19 +182,35 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    const ALL: [Codec; 5] = [
+        Codec::None,
+        Codec::Gzip,
+        Codec::Snappy,
+        Codec::Lz4,
+        Codec::Zstd,
+    ];
 
     #[test]
     fn bombs_are_refused() {
         let zeros = vec![0; 10 << 20];
         for codec in &ALL[1..] {
             let packed = compress(*codec, &zeros);
-            assert_eq!(decompress(*codec, &packed, 1 << 20), Err(CompressionError::TooLarge), "{codec:?}");
-            assert_eq!(decompress(*codec, &packed, 10 << 20).map(|unpacked| unpacked.len()), Ok(10 << 20));
+            assert_eq!(
+                decompress(*codec, &packed, 1 << 20),
+                Err(CompressionError::TooLarge),
+                "{codec:?}"
+            );
+            assert_eq!(
+                decompress(*codec, &packed, 10 << 20).map(|unpacked| unpacked.len()),
+                Ok(10 << 20)
+            );
         }
         // A bare snappy chunk that claims 4 GiB.
         let claim = [0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0];
-        assert_eq!(decompress(Codec::Snappy, &claim, usize::MAX / 2), Err(CompressionError::Corrupt));
+        assert_eq!(
+            decompress(Codec::Snappy, &claim, usize::MAX / 2),
+            Err(CompressionError::Corrupt)
+        );
     }
 
     proptest! {

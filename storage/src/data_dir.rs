@@ -24,13 +24,22 @@ pub struct DataDirectory {
 
 #[derive(Debug)]
 pub enum DataDirectoryError {
-    Io { path: PathBuf, error: io::Error },
+    Io {
+        path: PathBuf,
+        error: io::Error,
+    },
     /// Another process has it.
     Locked(PathBuf),
     /// Written by a newer release.
-    NewerFormat { path: PathBuf, format: String },
+    NewerFormat {
+        path: PathBuf,
+        format: String,
+    },
     /// It belongs to another node.
-    OtherNode { path: PathBuf, node_id: String },
+    OtherNode {
+        path: PathBuf,
+        node_id: String,
+    },
     /// There are files in it which no Rinka wrote, a Kafka node's for instance.
     Foreign(PathBuf),
 }
@@ -68,8 +77,15 @@ impl DataDirectory {
     ///
     /// # Errors
     /// [`DataDirectoryError`], each of which says what to do.
-    pub fn open(path: &Path, node_id: i32, new_cluster_id: &str) -> Result<Self, DataDirectoryError> {
-        let io = |error| DataDirectoryError::Io { path: path.to_owned(), error };
+    pub fn open(
+        path: &Path,
+        node_id: i32,
+        new_cluster_id: &str,
+    ) -> Result<Self, DataDirectoryError> {
+        let io = |error| DataDirectoryError::Io {
+            path: path.to_owned(),
+            error,
+        };
         std::fs::create_dir_all(path).map_err(io)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -79,7 +95,9 @@ impl DataDirectory {
             .map_err(io)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DataDirectoryError::Locked(path.to_owned())),
+            Err(TryLockError::WouldBlock) => {
+                return Err(DataDirectoryError::Locked(path.to_owned()));
+            }
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let properties = path.join("meta.properties");
@@ -94,7 +112,11 @@ impl DataDirectory {
             }
             Err(error) => return Err(io(error)),
         };
-        Ok(Self { path: path.to_owned(), cluster_id, _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            cluster_id,
+            _lock: lock,
+        })
     }
 
     #[must_use]
@@ -110,19 +132,30 @@ impl DataDirectory {
 }
 
 fn check(path: &Path, node_id: i32, text: &str) -> Result<String, DataDirectoryError> {
-    let properties: BTreeMap<&str, &str> =
-        text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.trim(), value.trim())).collect();
+    let properties: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .collect();
     let Some(format) = properties.get(FORMAT_KEY) else {
         return Err(DataDirectoryError::Foreign(path.to_owned()));
     };
     if format.parse::<u32>().is_ok_and(|format| format > FORMAT) || format.parse::<u32>().is_err() {
-        return Err(DataDirectoryError::NewerFormat { path: path.to_owned(), format: (*format).to_owned() });
+        return Err(DataDirectoryError::NewerFormat {
+            path: path.to_owned(),
+            format: (*format).to_owned(),
+        });
     }
     match properties.get("node.id") {
-        Some(id) if *id != node_id.to_string() => {
-            Err(DataDirectoryError::OtherNode { path: path.to_owned(), node_id: (*id).to_owned() })
-        }
-        _ => Ok(properties.get("cluster.id").copied().unwrap_or_default().to_owned()),
+        Some(id) if *id != node_id.to_string() => Err(DataDirectoryError::OtherNode {
+            path: path.to_owned(),
+            node_id: (*id).to_owned(),
+        }),
+        _ => Ok(properties
+            .get("cluster.id")
+            .copied()
+            .unwrap_or_default()
+            .to_owned()),
     }
 }
 
@@ -148,22 +181,33 @@ mod tests {
         assert!(matches!(error, DataDirectoryError::Locked(_)), "{error}");
         drop(first);
         let again = DataDirectory::open(&path, 1, "other").expect("free again");
-        assert_eq!(again.cluster_id(), "cluster", "a directory keeps its cluster");
+        assert_eq!(
+            again.cluster_id(),
+            "cluster",
+            "a directory keeps its cluster"
+        );
     }
 
     #[test]
     fn directories_of_others_are_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path();
-        let write = |text: &str| std::fs::write(path.join("meta.properties"), text).expect("written");
+        let write =
+            |text: &str| std::fs::write(path.join("meta.properties"), text).expect("written");
         write("version=1\ncluster.id=x\nnode.id=1\nrinka.format=2\n");
         let error = DataDirectory::open(path, 1, "x").expect_err("newer");
-        assert!(matches!(error, DataDirectoryError::NewerFormat { .. }), "{error}");
+        assert!(
+            matches!(error, DataDirectoryError::NewerFormat { .. }),
+            "{error}"
+        );
         write("version=1\ncluster.id=x\nnode.id=1\n");
         let error = DataDirectory::open(path, 1, "x").expect_err("Kafka's");
         assert!(matches!(error, DataDirectoryError::Foreign(_)), "{error}");
         write("version=1\ncluster.id=x\nnode.id=2\nrinka.format=1\n");
         let error = DataDirectory::open(path, 1, "x").expect_err("another node's");
-        assert!(matches!(error, DataDirectoryError::OtherNode { .. }), "{error}");
+        assert!(
+            matches!(error, DataDirectoryError::OtherNode { .. }),
+            "{error}"
+        );
     }
 }

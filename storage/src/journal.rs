@@ -89,7 +89,11 @@ impl<D: Disk> Journal<D> {
         })
     }
 
-    async fn prepare_file(disk: &D, config: &JournalConfig, number: usize) -> io::Result<JournalFile<D::File>> {
+    async fn prepare_file(
+        disk: &D,
+        config: &JournalConfig,
+        number: usize,
+    ) -> io::Result<JournalFile<D::File>> {
         let path = config.directory.join(replay::file_name(number));
         let size = disk.size(&path).await.unwrap_or(0);
         let file = disk.open(&path, OpenMode::Create).await?;
@@ -99,11 +103,19 @@ impl<D: Disk> Journal<D> {
             zeros.resize(TRANSFER_MAX, 0);
             let zeros = zeros.freeze();
             for part in 0..config.file_bytes() / TRANSFER_MAX as u64 {
-                file.write_at(zeros.clone(), part * TRANSFER_MAX as u64, Durability::Written).await?;
+                file.write_at(
+                    zeros.clone(),
+                    part * TRANSFER_MAX as u64,
+                    Durability::Written,
+                )
+                .await?;
             }
             file.sync().await?;
         }
-        Ok(JournalFile { file, last_sequence: 0 })
+        Ok(JournalFile {
+            file,
+            last_sequence: 0,
+        })
     }
 
     /// How full the journal is, 0 to 1: files that still wait for a checkpoint, and the active one.
@@ -115,7 +127,11 @@ impl<D: Disk> Journal<D> {
 
     /// Every block below `sequence` is in segments, synced, and the checkpoint says so: their files may be used again.
     pub fn release(&mut self, sequence: u64) {
-        while self.full.front().is_some_and(|file| file.last_sequence < sequence) {
+        while self
+            .full
+            .front()
+            .is_some_and(|file| file.last_sequence < sequence)
+        {
             self.ready.extend(self.full.pop_front());
         }
     }
@@ -135,7 +151,12 @@ impl<D: Disk> Journal<D> {
     ///
     /// # Panics
     /// When there was no room for it, see [`Journal::has_room`].
-    pub async fn write(&mut self, block: Bytes, sequence: u64, durability: Durability) -> io::Result<()> {
+    pub async fn write(
+        &mut self,
+        block: Bytes,
+        sequence: u64,
+        durability: Durability,
+    ) -> io::Result<()> {
         if self.position + block.len() as u64 > self.config.file_bytes() {
             self.roll().await?;
         }
@@ -143,8 +164,15 @@ impl<D: Disk> Journal<D> {
         // With blocks at risk before it, a flush of this one alone could leave a hole below it on a device that can flush
         // single writes: flush everything then.
         let alone = durability == Durability::Flushed && !self.unflushed;
-        let with_write = if alone { Durability::Flushed } else { Durability::Written };
-        self.active.file.write_at(block, self.position, with_write).await?;
+        let with_write = if alone {
+            Durability::Flushed
+        } else {
+            Durability::Written
+        };
+        self.active
+            .file
+            .write_at(block, self.position, with_write)
+            .await?;
         if durability == Durability::Flushed && self.unflushed {
             for file in &self.full {
                 file.file.sync().await?;
@@ -161,7 +189,10 @@ impl<D: Disk> Journal<D> {
         let next = match self.ready.pop() {
             Some(file) => file,
             None => {
-                assert!(self.created < self.config.files_max(), "the caller checks for room before it writes");
+                assert!(
+                    self.created < self.config.files_max(),
+                    "the caller checks for room before it writes"
+                );
                 let file = Self::prepare_file(&self.disk, &self.config, self.created).await?;
                 self.disk.sync_directory(&self.config.directory).await?;
                 self.created += 1;
@@ -175,8 +206,13 @@ impl<D: Disk> Journal<D> {
     }
 }
 
-const _: () = assert!(block::BLOCK_BYTES_MAX <= TRANSFER_MAX, "replay reads a block with one read");
-const _: () = assert!(FILE_BYTES_MIN.is_multiple_of(TRANSFER_MAX as u64) && TRANSFER_MAX.is_multiple_of(BLOCK));
+const _: () = assert!(
+    block::BLOCK_BYTES_MAX <= TRANSFER_MAX,
+    "replay reads a block with one read"
+);
+const _: () = assert!(
+    FILE_BYTES_MIN.is_multiple_of(TRANSFER_MAX as u64) && TRANSFER_MAX.is_multiple_of(BLOCK)
+);
 
 #[cfg(test)]
 mod tests;

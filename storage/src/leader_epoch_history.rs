@@ -46,7 +46,10 @@ impl LeaderEpochHistory {
 
     /// The log starts at `start` now.
     pub fn truncate_from_start(&mut self, start: Offset) {
-        let kept = self.entries.partition_point(|(_, from)| *from <= start).saturating_sub(1);
+        let kept = self
+            .entries
+            .partition_point(|(_, from)| *from <= start)
+            .saturating_sub(1);
         self.entries.drain(..kept);
         if let Some(first) = self.entries.first_mut() {
             first.1 = first.1.max(start);
@@ -72,8 +75,14 @@ impl LeaderEpochHistory {
                 (LeaderEpoch(epoch), Offset(offset))
             })
             .collect();
-        let grows = entries.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
-        if rest.is_empty() && grows { Ok(Self { entries }) } else { Err(HistoryError) }
+        let grows = entries
+            .windows(2)
+            .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
+        if rest.is_empty() && grows {
+            Ok(Self { entries })
+        } else {
+            Err(HistoryError)
+        }
     }
 }
 
@@ -91,7 +100,11 @@ mod tests {
 
     #[test]
     fn an_epoch_ends_where_the_next_begins() {
-        let end = |epoch| history().end_of(LeaderEpoch(epoch), Offset(30)).map(|(epoch, end)| (epoch.0, end.0));
+        let end = |epoch| {
+            history()
+                .end_of(LeaderEpoch(epoch), Offset(30))
+                .map(|(epoch, end)| (epoch.0, end.0))
+        };
         assert_eq!(end(-1), None);
         assert_eq!(end(0), Some((0, 10)));
         assert_eq!(end(1), Some((0, 10)));
@@ -106,7 +119,10 @@ mod tests {
         assert_eq!(history.latest(), Some(LeaderEpoch(2)));
         history.truncate_from_start(Offset(12));
         assert_eq!(history.end_of(LeaderEpoch(1), Offset(20)), None);
-        assert_eq!(history.end_of(LeaderEpoch(2), Offset(20)), Some((LeaderEpoch(2), Offset(20))));
+        assert_eq!(
+            history.end_of(LeaderEpoch(2), Offset(20)),
+            Some((LeaderEpoch(2), Offset(20)))
+        );
     }
 
     #[test]

@@ -164,7 +164,12 @@ pub enum Found {
     /// In memory: whole batches, the first of which holds the offset.
     Memory(Vec<Bytes>),
     /// In a segment's file: search from this position on; bytes from `limit` on are not there yet.
-    File { segment: Offset, from: u32, limit: u32, index_on_disk: bool },
+    File {
+        segment: Offset,
+        from: u32,
+        limit: u32,
+        index_on_disk: bool,
+    },
     /// Nothing below the limit.
     Nothing,
 }
@@ -235,8 +240,16 @@ impl Log {
             })
             .collect();
         let written_back = match segments.back() {
-            Some(active) => Place { offset: checkpoint.end, segment: active.base, position: active.size },
-            None => Place { offset: checkpoint.end, segment: checkpoint.end, position: 0 },
+            Some(active) => Place {
+                offset: checkpoint.end,
+                segment: active.base,
+                position: active.size,
+            },
+            None => Place {
+                offset: checkpoint.end,
+                segment: checkpoint.end,
+                position: 0,
+            },
         };
         Self {
             topic_partition: checkpoint.topic_partition,
@@ -286,6 +299,14 @@ impl Log {
         self.written_back
     }
 
+    /// The end of what may be read and written to segments: all but the block that fills.
+    #[must_use]
+    pub fn published(&self) -> Offset {
+        self.pieces
+            .back()
+            .map_or(self.written_back.offset, |piece| piece.end)
+    }
+
     /// Bytes in memory that no segment file holds yet.
     #[must_use]
     pub fn bytes_to_write(&self) -> usize {
@@ -295,7 +316,10 @@ impl Log {
     /// Bytes of all segments.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| u64::from(segment.size)).sum()
+        self.segments
+            .iter()
+            .map(|segment| u64::from(segment.size))
+            .sum()
     }
 
     /// Takes the next batch: gives it its place and counts it in. The bytes follow by [`Log::publish`].
@@ -304,10 +328,18 @@ impl Log {
     pub fn place(&mut self, batch: &RecordBatchHeader) -> Place {
         let size = u32::try_from(batch.size_in_bytes()).expect("a batch is smaller than 2 GiB");
         if self.must_roll(size, batch) {
-            self.segments.push_back(Segment::new(self.end, batch.max_timestamp));
+            self.segments
+                .push_back(Segment::new(self.end, batch.max_timestamp));
         }
-        let active = self.segments.back().expect("there is an active segment now");
-        let place = Place { offset: self.end, segment: active.base, position: active.size };
+        let active = self
+            .segments
+            .back()
+            .expect("there is an active segment now");
+        let place = Place {
+            offset: self.end,
+            segment: active.base,
+            position: active.size,
+        };
         self.take(place, batch);
         place
     }
@@ -324,19 +356,31 @@ impl Log {
         if place.offset != self.end || !follows {
             return Err(Misplaced);
         }
-        if self.segments.back().is_none_or(|active| active.base != place.segment) {
-            self.segments.push_back(Segment::new(place.segment, batch.max_timestamp));
+        if self
+            .segments
+            .back()
+            .is_none_or(|active| active.base != place.segment)
+        {
+            self.segments
+                .push_back(Segment::new(place.segment, batch.max_timestamp));
         }
         self.take(place, batch);
         Ok(())
     }
 
     fn must_roll(&self, size: u32, batch: &RecordBatchHeader) -> bool {
-        let Some(active) = self.segments.back() else { return true };
-        let full = active.size.checked_add(size).is_none_or(|grown| grown > self.config.segment_bytes);
-        let old = batch.max_timestamp.saturating_sub(active.first_timestamp) > self.config.segment_ms;
+        let Some(active) = self.segments.back() else {
+            return true;
+        };
+        let full = active
+            .size
+            .checked_add(size)
+            .is_none_or(|grown| grown > self.config.segment_bytes);
+        let old =
+            batch.max_timestamp.saturating_sub(active.first_timestamp) > self.config.segment_ms;
         // Indexes hold offsets relative to the segment's base in 32 bits.
-        let far = self.end.since(active.base) + i64::from(batch.last_offset_delta) > i64::from(i32::MAX);
+        let far =
+            self.end.since(active.base) + i64::from(batch.last_offset_delta) > i64::from(i32::MAX);
         active.size > 0 && (full || old || far)
     }
 
@@ -348,7 +392,9 @@ impl Log {
         if segment.size > 0 && segment.size - segment.last_indexed >= interval {
             segment.offset_index.append(place.offset, segment.size);
             if segment.max_timestamp > segment.last_time_indexed {
-                segment.time_index.maybe_append(segment.max_timestamp, place.offset);
+                segment
+                    .time_index
+                    .maybe_append(segment.max_timestamp, place.offset);
                 segment.last_time_indexed = segment.max_timestamp;
             }
             segment.last_indexed = segment.size;
@@ -361,7 +407,12 @@ impl Log {
 
     /// The bytes of a placed batch are complete and will not change: they may be read and written to the segment.
     pub fn publish(&mut self, place: Place, end: Offset, data: Bytes) {
-        debug_assert!(self.pieces.back().is_none_or(|last| last.end == place.offset), "batches are published in order");
+        debug_assert!(
+            self.pieces
+                .back()
+                .is_none_or(|last| last.end == place.offset),
+            "batches are published in order"
+        );
         self.pieces.push_back(Piece { place, end, data });
     }
 
@@ -372,34 +423,49 @@ impl Log {
         if self.writing {
             return None;
         }
-        let first = self.pieces.partition_point(|piece| piece.place.offset < self.written_back.offset);
+        let first = self
+            .pieces
+            .partition_point(|piece| piece.place.offset < self.written_back.offset);
         let start = self.pieces.get(first)?.place;
         let mut upto = start;
         let mut pieces = Vec::new();
         let mut total = 0;
         for piece in self.pieces.range(first..) {
-            if piece.place.segment != start.segment || (total > 0 && total + piece.data.len() > WRITE_BYTES_MAX) {
+            if piece.place.segment != start.segment
+                || (total > 0 && total + piece.data.len() > WRITE_BYTES_MAX)
+            {
                 break;
             }
             total += piece.data.len();
             upto = Place {
                 offset: piece.end,
                 segment: start.segment,
-                position: piece.place.position + u32::try_from(piece.data.len()).expect("a batch is below 2 GiB"),
+                position: piece.place.position
+                    + u32::try_from(piece.data.len()).expect("a batch is below 2 GiB"),
             };
             pieces.push(piece.data.clone());
         }
         self.writing = true;
         let position = align_down(u64::from(start.position));
-        let head_length = usize::try_from(u64::from(start.position) - position).expect("below a block");
+        let head_length =
+            usize::try_from(u64::from(start.position) - position).expect("below a block");
         let head = match &self.tail {
             _ if head_length == 0 => Some(Bytes::new()),
-            Some((place, bytes)) if place.segment == start.segment && place.position == start.position => {
+            Some((place, bytes))
+                if place.segment == start.segment && place.position == start.position =>
+            {
                 Some(bytes.clone())
             }
             _ => None,
         };
-        Some(SegmentWrite { segment: start.segment, position, head_length, head, pieces, upto })
+        Some(SegmentWrite {
+            segment: start.segment,
+            position,
+            head_length,
+            head,
+            pieces,
+            upto,
+        })
     }
 
     /// The write is in the file (`Some`: the bytes that went there), or failed.
@@ -446,12 +512,27 @@ impl Log {
             && hint.position < self.file_limit(segment)
         {
             let limit = self.file_limit(segment);
-            return Found::File { segment: hint.segment, from: hint.position, limit, index_on_disk: false };
+            return Found::File {
+                segment: hint.segment,
+                from: hint.position,
+                limit,
+                index_on_disk: false,
+            };
         }
-        let Some(segment) = self.segment_of(offset) else { return Found::Nothing };
+        let Some(segment) = self.segment_of(offset) else {
+            return Found::Nothing;
+        };
         // The entries in memory are the newest: when the first of them is above, the ones on disk decide.
-        let in_memory = segment.offset_index.entries().first().is_some_and(|entry| entry.0 <= offset);
-        let from = if in_memory { segment.offset_index.lookup(offset) } else { 0 };
+        let in_memory = segment
+            .offset_index
+            .entries()
+            .first()
+            .is_some_and(|entry| entry.0 <= offset);
+        let from = if in_memory {
+            segment.offset_index.lookup(offset)
+        } else {
+            0
+        };
         Found::File {
             segment: segment.base,
             from,
@@ -475,7 +556,11 @@ impl Log {
                 break;
             }
         }
-        if found.is_empty() { Found::Nothing } else { Found::Memory(found) }
+        if found.is_empty() {
+            Found::Nothing
+        } else {
+            Found::Memory(found)
+        }
     }
 
     /// Remembers where a read from files ended.
@@ -496,44 +581,54 @@ impl Log {
     /// The segment with this base offset.
     #[must_use]
     pub fn segment_at(&self, base: Offset) -> Option<&Segment> {
-        let index = self.segments.binary_search_by_key(&base, |segment| segment.base).ok()?;
+        let index = self
+            .segments
+            .binary_search_by_key(&base, |segment| segment.base)
+            .ok()?;
         self.segments.get(index)
     }
 
     /// The segment that holds `offset`.
     #[must_use]
     pub fn segment_of(&self, offset: Offset) -> Option<&Segment> {
-        let above = self.segments.partition_point(|segment| segment.base <= offset);
+        let above = self
+            .segments
+            .partition_point(|segment| segment.base <= offset);
         self.segments.get(above.checked_sub(1)?)
     }
 
-    /// What a checkpoint may say once everything written back so far is synced.
+    /// What the log is at this moment. It may go into a checkpoint once everything below its end is in segments, synced,
+    /// and its counts of index entries are what [`Log::indexed`] says then.
     #[must_use]
     pub fn checkpoint(&self) -> LogCheckpoint {
-        let end = self.written_back.offset;
-        let mut producers = self.producers.clone();
-        producers.truncate_to(end);
-        let mut epochs = self.epochs.clone();
-        epochs.truncate_from_end(end);
         LogCheckpoint {
             topic_partition: self.topic_partition,
             log_start: self.log_start,
-            end,
+            end: self.end,
             segments: self
                 .segments
                 .iter()
-                .filter(|segment| segment.base <= self.written_back.segment && self.file_limit(segment) > 0)
                 .map(|segment| SegmentCheckpoint {
                     base: segment.base,
-                    size: self.file_limit(segment),
+                    size: segment.size,
                     max_timestamp: segment.max_timestamp,
                     first_timestamp: segment.first_timestamp,
                     offset_entries: segment.offset_entries_on_disk,
                     time_entries: segment.time_entries_on_disk,
                 })
                 .collect(),
-            epochs,
-            producers,
+            epochs: self.epochs.clone(),
+            producers: self.producers.clone(),
+        }
+    }
+
+    /// Brings the counts of index entries up to date.
+    pub fn indexed(&self, checkpoint: &mut LogCheckpoint) {
+        for segment in &mut checkpoint.segments {
+            if let Some(now) = self.segment_at(segment.base) {
+                segment.offset_entries = now.offset_entries_on_disk;
+                segment.time_entries = now.time_entries_on_disk;
+            }
         }
     }
 

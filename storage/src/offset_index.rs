@@ -14,12 +14,19 @@ pub struct OffsetIndex {
 impl OffsetIndex {
     #[must_use]
     pub fn new(base: Offset) -> Self {
-        Self { base, entries: Vec::new() }
+        Self {
+            base,
+            entries: Vec::new(),
+        }
     }
 
     /// The batch that begins at `position` has this base offset. Ignored when it is not behind the last entry.
     pub fn append(&mut self, offset: Offset, position: u32) {
-        if self.entries.last().is_none_or(|(last, at)| *last < offset && *at < position) {
+        if self
+            .entries
+            .last()
+            .is_none_or(|(last, at)| *last < offset && *at < position)
+        {
             self.entries.push((offset, position));
         }
     }
@@ -33,7 +40,9 @@ impl OffsetIndex {
     #[must_use]
     pub fn lookup(&self, offset: Offset) -> u32 {
         let above = self.entries.partition_point(|(entry, _)| *entry <= offset);
-        above.checked_sub(1).map_or(0, |index| self.entries[index].1)
+        above
+            .checked_sub(1)
+            .map_or(0, |index| self.entries[index].1)
     }
 
     /// The bytes of all entries from number `first` on.
@@ -44,7 +53,8 @@ impl OffsetIndex {
     pub fn encode_from(&self, first: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity((self.entries.len() - first) * 8);
         for (offset, position) in &self.entries[first..] {
-            let relative = i32::try_from(offset.since(self.base)).expect("a segment spans less than 2^31 offsets");
+            let relative = i32::try_from(offset.since(self.base))
+                .expect("a segment spans less than 2^31 offsets");
             out.extend_from_slice(&relative.to_be_bytes());
             out.extend_from_slice(&position.to_be_bytes());
         }

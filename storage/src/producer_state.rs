@@ -45,7 +45,10 @@ pub struct ProducerStates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SequenceCheck {
     New,
-    Duplicate { base_offset: Offset, last_offset: Offset },
+    Duplicate {
+        base_offset: Offset,
+        last_offset: Offset,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +70,13 @@ impl ProducerStates {
     /// # Errors
     /// [`ProducerStateError`].
     pub fn check(&self, batch: &RecordBatchHeader) -> Result<SequenceCheck, ProducerStateError> {
-        let Some(producer) = self.producers.get(&batch.producer_id) else { return Ok(SequenceCheck::New) };
+        let Some(producer) = self.producers.get(&batch.producer_id) else {
+            return Ok(SequenceCheck::New);
+        };
         if batch.producer_epoch < producer.epoch {
-            return Err(ProducerStateError::InvalidProducerEpoch { current: producer.epoch });
+            return Err(ProducerStateError::InvalidProducerEpoch {
+                current: producer.epoch,
+            });
         }
         let expected = match producer.batches.back() {
             _ if batch.producer_epoch > producer.epoch => 0,
@@ -81,7 +88,10 @@ impl ProducerStates {
                 kept.first == batch.base_sequence && kept.last == batch.last_sequence()
             };
             if let Some(kept) = producer.batches.iter().find(same) {
-                return Ok(SequenceCheck::Duplicate { base_offset: kept.base_offset, last_offset: kept.last_offset });
+                return Ok(SequenceCheck::Duplicate {
+                    base_offset: kept.base_offset,
+                    last_offset: kept.last_offset,
+                });
             }
         }
         if batch.base_sequence == expected {
@@ -96,7 +106,10 @@ impl ProducerStates {
         let producer = self
             .producers
             .entry(batch.producer_id)
-            .or_insert_with(|| Producer { epoch: batch.producer_epoch, batches: VecDeque::with_capacity(BATCHES_KEPT) });
+            .or_insert_with(|| Producer {
+                epoch: batch.producer_epoch,
+                batches: VecDeque::with_capacity(BATCHES_KEPT),
+            });
         if batch.producer_epoch != producer.epoch {
             producer.epoch = batch.producer_epoch;
             producer.batches.clear();
@@ -123,7 +136,12 @@ impl ProducerStates {
 
     /// Forgets producers whose last batch is older than `before`, in milliseconds since 1970.
     pub fn expire(&mut self, before: i64) {
-        self.producers.retain(|_, producer| producer.batches.back().is_some_and(|batch| batch.timestamp >= before));
+        self.producers.retain(|_, producer| {
+            producer
+                .batches
+                .back()
+                .is_some_and(|batch| batch.timestamp >= before)
+        });
     }
 
     #[must_use]
@@ -155,7 +173,9 @@ impl ProducerStates {
     /// # Errors
     /// [`ProducerBytesError`] for anything but what [`ProducerStates::encode`] made.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, ProducerBytesError> {
-        fn take<const LENGTH: usize>(bytes: &mut &[u8]) -> Result<[u8; LENGTH], ProducerBytesError> {
+        fn take<const LENGTH: usize>(
+            bytes: &mut &[u8],
+        ) -> Result<[u8; LENGTH], ProducerBytesError> {
             let (part, rest) = bytes.split_first_chunk().ok_or(ProducerBytesError)?;
             *bytes = rest;
             Ok(*part)
@@ -212,20 +232,37 @@ mod tests {
 
     #[test]
     fn a_repeated_batch_is_answered_with_its_first_offset() {
-        let batches: Vec<_> = (0..7).map(|n| batch(0, n * 10, 10, i64::from(n) * 10)).collect();
+        let batches: Vec<_> = (0..7)
+            .map(|n| batch(0, n * 10, 10, i64::from(n) * 10))
+            .collect();
         let states = appended(&batches);
-        let expected = SequenceCheck::Duplicate { base_offset: Offset(30), last_offset: Offset(39) };
+        let expected = SequenceCheck::Duplicate {
+            base_offset: Offset(30),
+            last_offset: Offset(39),
+        };
         assert_eq!(states.check(&batch(0, 30, 10, 0)), Ok(expected));
         // Older than the last five: it cannot be told from a gap.
-        assert_eq!(states.check(&batch(0, 10, 10, 0)), Err(ProducerStateError::OutOfOrderSequence { expected: 70 }));
-        assert_eq!(states.check(&batch(0, 71, 1, 0)), Err(ProducerStateError::OutOfOrderSequence { expected: 70 }));
+        assert_eq!(
+            states.check(&batch(0, 10, 10, 0)),
+            Err(ProducerStateError::OutOfOrderSequence { expected: 70 })
+        );
+        assert_eq!(
+            states.check(&batch(0, 71, 1, 0)),
+            Err(ProducerStateError::OutOfOrderSequence { expected: 70 })
+        );
     }
 
     #[test]
     fn an_older_epoch_is_fenced_and_a_newer_one_begins_at_zero() {
         let states = appended(&[batch(3, 5, 1, 0)]);
-        assert_eq!(states.check(&batch(2, 6, 1, 0)), Err(ProducerStateError::InvalidProducerEpoch { current: 3 }));
-        assert_eq!(states.check(&batch(4, 6, 1, 0)), Err(ProducerStateError::OutOfOrderSequence { expected: 0 }));
+        assert_eq!(
+            states.check(&batch(2, 6, 1, 0)),
+            Err(ProducerStateError::InvalidProducerEpoch { current: 3 })
+        );
+        assert_eq!(
+            states.check(&batch(4, 6, 1, 0)),
+            Err(ProducerStateError::OutOfOrderSequence { expected: 0 })
+        );
         assert_eq!(states.check(&batch(4, 0, 1, 0)), Ok(SequenceCheck::New));
     }
 

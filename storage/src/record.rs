@@ -29,9 +29,14 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Keys and values of the headers, in order.
-    pub fn headers(&self) -> impl Iterator<Item = Result<(&'a [u8], Option<&'a [u8]>), RecordError>> {
-        let mut input = Input { bytes: self.headers };
-        (0..self.header_count).map(move |_| Ok((input.bytes()?.ok_or(RecordError::Length)?, input.bytes()?)))
+    pub fn headers(
+        &self,
+    ) -> impl Iterator<Item = Result<(&'a [u8], Option<&'a [u8]>), RecordError>> {
+        let mut input = Input {
+            bytes: self.headers,
+        };
+        (0..self.header_count)
+            .map(move |_| Ok((input.bytes()?.ok_or(RecordError::Length)?, input.bytes()?)))
     }
 }
 
@@ -46,7 +51,10 @@ impl<'a> Records<'a> {
     /// `body` is unpacked; `count` is what the batch's header says.
     #[must_use]
     pub fn new(body: &'a [u8], count: i32) -> Self {
-        Self { input: Input { bytes: body }, left: count }
+        Self {
+            input: Input { bytes: body },
+            left: count,
+        }
     }
 
     /// What lies behind the last record read: nothing, in a good batch that was read to its end.
@@ -79,7 +87,10 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn slice(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
-        let (part, rest) = self.bytes.split_at_checked(length).ok_or(RecordError::Truncated)?;
+        let (part, rest) = self
+            .bytes
+            .split_at_checked(length)
+            .ok_or(RecordError::Truncated)?;
         self.bytes = rest;
         Ok(part)
     }
@@ -112,13 +123,17 @@ impl<'a> Input<'a> {
     fn bytes(&mut self) -> Result<Option<&'a [u8]>, RecordError> {
         match self.varint()? {
             -1 => Ok(None),
-            length => self.slice(usize::try_from(length).map_err(|_| RecordError::Length)?).map(Some),
+            length => self
+                .slice(usize::try_from(length).map_err(|_| RecordError::Length)?)
+                .map(Some),
         }
     }
 
     fn record(&mut self) -> Result<Record<'a>, RecordError> {
         let length = self.length()?;
-        let mut input = Self { bytes: self.slice(length)? };
+        let mut input = Self {
+            bytes: self.slice(length)?,
+        };
         let _attributes = input.slice(1)?;
         let timestamp_delta = input.varlong()?;
         let offset_delta = input.varint()?;
@@ -137,7 +152,14 @@ impl<'a> Input<'a> {
         if !input.bytes.is_empty() {
             return Err(RecordError::Length);
         }
-        Ok(Record { offset_delta, timestamp_delta, key, value, header_count, headers })
+        Ok(Record {
+            offset_delta,
+            timestamp_delta,
+            key,
+            value,
+            header_count,
+            headers,
+        })
     }
 }
 
@@ -174,7 +196,10 @@ pub fn encode(
     put_varlong(&mut record, i64::from(offset_delta));
     put_bytes(&mut record, key);
     put_bytes(&mut record, value);
-    put_varlong(&mut record, i64::try_from(headers.len()).expect("few headers"));
+    put_varlong(
+        &mut record,
+        i64::try_from(headers.len()).expect("few headers"),
+    );
     for (key, value) in headers {
         put_bytes(&mut record, Some(key.as_bytes()));
         put_bytes(&mut record, *value);
@@ -188,11 +213,21 @@ mod tests {
 
     use super::*;
 
-    type Made = (i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>);
+    type Made = (
+        i64,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+        Vec<(String, Option<Vec<u8>>)>,
+    );
 
     fn any_record() -> impl Strategy<Value = Made> {
         let bytes = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40));
-        (any::<i64>(), bytes(), bytes(), proptest::collection::vec(("[a-z]{0,5}", bytes()), 0..4))
+        (
+            any::<i64>(),
+            bytes(),
+            bytes(),
+            proptest::collection::vec(("[a-z]{0,5}", bytes()), 0..4),
+        )
     }
 
     proptest! {

@@ -87,7 +87,9 @@ impl RecordBatchHeader {
             return Err(BatchError::Magic(magic));
         }
         let length = i32::from_be_bytes(field(bytes, 8));
-        let size = usize::try_from(length).ok().filter(|&length| length >= HEADER_BYTES - LENGTH_OVERHEAD);
+        let size = usize::try_from(length)
+            .ok()
+            .filter(|&length| length >= HEADER_BYTES - LENGTH_OVERHEAD);
         let length = size.ok_or(BatchError::Length(length))?;
         Ok(Self {
             base_offset: Offset(i64::from_be_bytes(field(bytes, 0))),
@@ -225,24 +227,37 @@ pub enum ProduceBatchError {
 ///
 /// # Errors
 /// [`ProduceBatchError`].
-pub fn validate_produced(bytes: &[u8], limits: &ProduceLimits) -> Result<RecordBatchHeader, ProduceBatchError> {
+pub fn validate_produced(
+    bytes: &[u8],
+    limits: &ProduceLimits,
+) -> Result<RecordBatchHeader, ProduceBatchError> {
     use ProduceBatchError as E;
     if bytes.is_empty() {
-        return Err(E::InvalidRecord("a produce request must hold one record batch per partition"));
+        return Err(E::InvalidRecord(
+            "a produce request must hold one record batch per partition",
+        ));
     }
     // Magic 0 and 1 have shorter headers: look at it before anything else.
     match bytes.get(16).map(|&magic| i8::from_be_bytes([magic])) {
-        Some(0 | 1) => return Err(E::InvalidRecord("record batches of magic 0 and 1 are no longer taken")),
+        Some(0 | 1) => {
+            return Err(E::InvalidRecord(
+                "record batches of magic 0 and 1 are no longer taken",
+            ));
+        }
         Some(2) => {}
         _ => return Err(E::Corrupt),
     }
     let header = RecordBatchHeader::parse(bytes).map_err(|_| E::Corrupt)?;
     let size = header.size_in_bytes();
     if size > bytes.len() {
-        return Err(E::InvalidRecord("the record batch is longer than the request"));
+        return Err(E::InvalidRecord(
+            "the record batch is longer than the request",
+        ));
     }
     if size < bytes.len() {
-        return Err(E::InvalidRecord("a produce request must hold exactly one record batch per partition"));
+        return Err(E::InvalidRecord(
+            "a produce request must hold exactly one record batch per partition",
+        ));
     }
     if size > limits.batch_bytes_max {
         return Err(E::TooLarge);
@@ -253,10 +268,16 @@ pub fn validate_produced(bytes: &[u8], limits: &ProduceLimits) -> Result<RecordB
         return Err(E::UnsupportedCompression);
     }
     if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
-        return Err(E::InvalidRecord("the record count does not match the offsets of the batch"));
+        return Err(E::InvalidRecord(
+            "the record count does not match the offsets of the batch",
+        ));
     }
-    if codec == Codec::None && (size - HEADER_BYTES) / crate::record::RECORD_BYTES_MIN < header.record_count as usize {
-        return Err(E::InvalidRecord("the record count is larger than the batch"));
+    if codec == Codec::None
+        && (size - HEADER_BYTES) / crate::record::RECORD_BYTES_MIN < header.record_count as usize
+    {
+        return Err(E::InvalidRecord(
+            "the record count is larger than the batch",
+        ));
     }
     if header.is_control() {
         return Err(E::InvalidRecord("clients may not write control batches"));
@@ -265,7 +286,9 @@ pub fn validate_produced(bytes: &[u8], limits: &ProduceLimits) -> Result<RecordB
         return Err(E::NoTransaction);
     }
     if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
-        return Err(E::InvalidRecord("an idempotent batch needs a sequence number and an epoch"));
+        return Err(E::InvalidRecord(
+            "an idempotent batch needs a sequence number and an epoch",
+        ));
     }
     if !limits.log_append_time {
         let timestamp = header.max_timestamp;
@@ -281,9 +304,14 @@ pub fn validate_produced(bytes: &[u8], limits: &ProduceLimits) -> Result<RecordB
     Ok(header)
 }
 
-fn check_keys(batch: &[u8], header: &RecordBatchHeader, codec: Codec) -> Result<(), ProduceBatchError> {
+fn check_keys(
+    batch: &[u8],
+    header: &RecordBatchHeader,
+    codec: Codec,
+) -> Result<(), ProduceBatchError> {
     let invalid = ProduceBatchError::InvalidRecord("the records of the batch cannot be read");
-    let body = compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX).map_err(|_| invalid)?;
+    let body = compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX)
+        .map_err(|_| invalid)?;
     let mut records = Records::new(&body, header.record_count);
     let mut index = 0;
     for record in &mut records {
@@ -293,7 +321,11 @@ fn check_keys(batch: &[u8], header: &RecordBatchHeader, codec: Codec) -> Result<
         }
         index += 1;
     }
-    if records.rest().is_empty() { Ok(()) } else { Err(invalid) }
+    if records.rest().is_empty() {
+        Ok(())
+    } else {
+        Err(invalid)
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,10 @@ const CHECKPOINT_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug)]
 pub enum RecoveryError {
     Disk(io::Error),
-    Checkpoint { path: PathBuf, error: CheckpointError },
+    Checkpoint {
+        path: PathBuf,
+        error: CheckpointError,
+    },
     Read(ReadError),
 }
 
@@ -97,11 +100,17 @@ impl<D: Disk> Recovery<D> {
         disk.sync_directory(root).await?;
         let base = load(&disk, &layout::base_checkpoint(root)).await?;
         let generation = base.as_ref().map_or(0, |base| base.generation);
-        let mut checkpoints: FxHashMap<_, _> =
-            base.into_iter().flat_map(|base| base.logs).map(|log| (log.topic_partition, log)).collect();
+        let mut checkpoints: FxHashMap<_, _> = base
+            .into_iter()
+            .flat_map(|base| base.logs)
+            .map(|log| (log.topic_partition, log))
+            .collect();
         let mut journals = Vec::new();
         for name in disk.list(&root.join(layout::DIRECTORY)).await? {
-            let Some(shard) = name.to_str().and_then(|name| name.strip_prefix("journal-")?.parse().ok()) else {
+            let Some(shard) = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("journal-")?.parse().ok())
+            else {
                 continue;
             };
             let own = load(&disk, &layout::shard_checkpoint(root, shard)).await?;
@@ -142,7 +151,13 @@ impl<D: Disk> Recovery<D> {
         // Logs whose tail was never durable: what the journal holds behind the gap was never acknowledged.
         let mut cut = FxHashSet::default();
         for (directory, first_sequence) in self.journals.clone() {
-            let mut replay = Replay::open(self.disk.clone(), &directory, self.generation, first_sequence).await?;
+            let mut replay = Replay::open(
+                self.disk.clone(),
+                &directory,
+                self.generation,
+                first_sequence,
+            )
+            .await?;
             while let Some(block) = replay.next().await? {
                 replayed.blocks += u64::from(block.sequence >= first_sequence);
                 for entry in &block.entries {
@@ -194,7 +209,9 @@ impl<D: Disk> Recovery<D> {
         entry: &Entry,
     ) -> Result<Step, RecoveryError> {
         let payload = block.bytes.slice(entry.payload.clone());
-        let Ok(header) = RecordBatchHeader::parse(&payload) else { return Ok(Step::Gap) };
+        let Ok(header) = RecordBatchHeader::parse(&payload) else {
+            return Ok(Step::Gap);
+        };
         if header.end_offset() <= log.borrow().end() {
             return Ok(Step::Known);
         }
@@ -203,11 +220,22 @@ impl<D: Disk> Recovery<D> {
             EntryKind::Append => payload,
             EntryKind::Reference => match self.referenced(log, entry, &payload, size).await? {
                 Some(data) => data,
-                None => return Ok(Step::Gap),
+                None => {
+                    // The reference reached the journal before its batch reached the segment, or the segment is damaged.
+                    log::warn!(
+                        "{}: the batch at offset {} is not whole in its segment; it and what follows was never acknowledged",
+                        log.borrow().directory,
+                        header.base_offset,
+                    );
+                    return Ok(Step::Gap);
+                }
             },
         };
-        let place =
-            Place { offset: header.base_offset, segment: entry.header.segment, position: entry.header.position };
+        let place = Place {
+            offset: header.base_offset,
+            segment: entry.header.segment,
+            position: entry.header.position,
+        };
         let mut log = log.borrow_mut();
         if log.replay(place, &header).is_err() {
             log::warn!(
@@ -218,7 +246,8 @@ impl<D: Disk> Recovery<D> {
             );
             return Ok(Step::Gap);
         }
-        log.epochs.assign(header.partition_leader_epoch, place.offset);
+        log.epochs
+            .assign(header.partition_leader_epoch, place.offset);
         if header.producer_id >= 0 {
             log.producers.update(&header);
         }
@@ -237,8 +266,13 @@ impl<D: Disk> Recovery<D> {
         size: usize,
     ) -> Result<Option<Bytes>, RecoveryError> {
         let position = u64::from(entry.header.position);
-        let data = self.files.read_exactly(log, entry.header.segment, position, size).await?;
-        let whole = data.len() == size && data.starts_with(header) && record_batch::verify_crc(&data).is_ok();
+        let data = self
+            .files
+            .read_exactly(log, entry.header.segment, position, size)
+            .await?;
+        let whole = data.len() == size
+            && data.starts_with(header)
+            && record_batch::verify_crc(&data).is_ok();
         Ok(whole.then_some(data))
     }
 
@@ -256,10 +290,19 @@ impl<D: Disk> Recovery<D> {
     ///
     /// # Errors
     /// See [`SegmentFiles::read`].
-    pub async fn read(&self, name: TopicPartition, offset: Offset) -> Result<Vec<Bytes>, RecoveryError> {
-        let Some(log) = self.logs.get(&name) else { return Ok(Vec::new()) };
+    pub async fn read(
+        &self,
+        name: TopicPartition,
+        offset: Offset,
+    ) -> Result<Vec<Bytes>, RecoveryError> {
+        let Some(log) = self.logs.get(&name) else {
+            return Ok(Vec::new());
+        };
         let limit = log.borrow().end();
-        Ok(self.files.read(log, offset, limit, crate::disk::TRANSFER_MAX).await?)
+        Ok(self
+            .files
+            .read(log, offset, limit, crate::disk::TRANSFER_MAX)
+            .await?)
     }
 
     /// Makes what was replayed durable, starts a new generation, and says what every log is. Logs that no replay was asked
@@ -271,12 +314,12 @@ impl<D: Disk> Recovery<D> {
         self.write_back().await?;
         let mut logs = Vec::with_capacity(self.logs.len());
         for log in self.logs.values() {
-            let has_files = log.borrow().directory_made;
-            if has_files {
-                self.files.write_indexes(log).await?;
+            let mut checkpoint = log.borrow().checkpoint();
+            if !checkpoint.segments.is_empty() {
+                self.files.write_indexes(log, &mut checkpoint).await?;
             }
             if !log.borrow().is_empty() {
-                logs.push(log.borrow().checkpoint());
+                logs.push(checkpoint);
             }
         }
         let changed = self.files.unsynced_logs();
@@ -287,10 +330,19 @@ impl<D: Disk> Recovery<D> {
             }
         }
         let generation = self.generation + 1;
-        let base = Checkpoint { generation, first_sequence: 1, logs };
-        self.disk.replace(&layout::base_checkpoint(&self.root), &base.encode()).await?;
+        let base = Checkpoint {
+            generation,
+            first_sequence: 1,
+            logs,
+        };
+        self.disk
+            .replace(&layout::base_checkpoint(&self.root), &base.encode())
+            .await?;
         self.remove_leftovers(shards).await?;
-        Ok(Recovered { generation, logs: base.logs })
+        Ok(Recovered {
+            generation,
+            logs: base.logs,
+        })
     }
 
     async fn remove_leftovers(&self, shards: usize) -> Result<(), RecoveryError> {
@@ -299,20 +351,29 @@ impl<D: Disk> Recovery<D> {
             let text = name.to_str().unwrap_or_default();
             if text.starts_with("shard-") {
                 self.disk.remove_file(&directory.join(&name)).await?;
-            } else if let Some(shard) = text.strip_prefix("journal-").and_then(|shard| shard.parse::<usize>().ok())
+            } else if let Some(shard) = text
+                .strip_prefix("journal-")
+                .and_then(|shard| shard.parse::<usize>().ok())
                 && shard >= shards
             {
                 remove_directory(&self.disk, &directory.join(&name)).await?;
             }
         }
-        let deleted: FxHashSet<String> =
-            self.checkpoints.keys().map(|name| name.topic_id.to_string()).collect();
+        let deleted: FxHashSet<String> = self
+            .checkpoints
+            .keys()
+            .map(|name| name.topic_id.to_string())
+            .collect();
         for name in self.disk.list(&self.root).await? {
             let path = self.root.join(&name);
             let text = name.to_str().unwrap_or_default();
             let doomed = text.ends_with(DELETED_SUFFIX) || {
                 // Only when a topic's deletion was cut short is it worth asking each directory whose it is.
-                !deleted.is_empty() && self.topic_of(&path).await.is_some_and(|topic| deleted.contains(&topic))
+                !deleted.is_empty()
+                    && self
+                        .topic_of(&path)
+                        .await
+                        .is_some_and(|topic| deleted.contains(&topic))
             };
             if doomed {
                 remove_directory(&self.disk, &path).await?;
@@ -322,9 +383,14 @@ impl<D: Disk> Recovery<D> {
     }
 
     async fn topic_of(&self, directory: &Path) -> Option<String> {
-        let content = self.disk.read_all(&directory.join("partition.metadata"), 4096).await.ok()??;
+        let content = self
+            .disk
+            .read_all(&directory.join("partition.metadata"), 4096)
+            .await
+            .ok()??;
         let text = String::from_utf8(content).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("topic_id: ").map(str::to_owned))
+        text.lines()
+            .find_map(|line| line.strip_prefix("topic_id: ").map(str::to_owned))
     }
 }
 
@@ -342,9 +408,14 @@ enum Step {
 }
 
 async fn load<D: Disk>(disk: &D, path: &Path) -> Result<Option<Checkpoint>, RecoveryError> {
-    let Some(bytes) = disk.read_all(path, CHECKPOINT_BYTES_MAX).await? else { return Ok(None) };
+    let Some(bytes) = disk.read_all(path, CHECKPOINT_BYTES_MAX).await? else {
+        return Ok(None);
+    };
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Some(checkpoint)),
-        Err(error) => Err(RecoveryError::Checkpoint { path: path.to_owned(), error }),
+        Err(error) => Err(RecoveryError::Checkpoint {
+            path: path.to_owned(),
+            error,
+        }),
     }
 }

@@ -11,8 +11,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use crate::disk::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up, aligned_buffer};
-use crate::log::{Found, Log, Place, SegmentWrite};
+use crate::disk::{
+    BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up, aligned_buffer,
+};
+use crate::log::{Found, Log, LogCheckpoint, Place, SegmentWrite};
 use crate::offset::Offset;
 use crate::offset_index::OffsetIndex;
 use crate::record_batch::{self, RecordBatchHeader};
@@ -47,8 +49,8 @@ pub struct SegmentFiles<D: Disk> {
     open: RefCell<FxHashMap<FileKey, OpenFile<D::File>>>,
     /// Ticks with every use, to find the file that was used least recently.
     uses: RefCell<u64>,
-    /// Files with writes that no sync has covered yet.
-    unsynced: RefCell<BTreeMap<FileKey, Rc<D::File>>>,
+    /// Files with writes that no finished sync has covered yet, and how many writes there were.
+    unsynced: RefCell<BTreeMap<FileKey, (Rc<D::File>, u64)>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
 }
 
@@ -62,7 +64,10 @@ struct OpenFile<F> {
 pub enum ReadError {
     Disk(io::Error),
     /// The bytes are not the batch that belongs there.
-    Damaged { path: PathBuf, position: u64 },
+    Damaged {
+        path: PathBuf,
+        position: u64,
+    },
 }
 
 impl From<io::Error> for ReadError {
@@ -76,7 +81,11 @@ impl std::fmt::Display for ReadError {
         match self {
             Self::Disk(error) => error.fmt(formatter),
             Self::Damaged { path, position } => {
-                write!(formatter, "{} is damaged at byte {position}; nothing from there is served", path.display())
+                write!(
+                    formatter,
+                    "{} is damaged at byte {position}; nothing from there is served",
+                    path.display()
+                )
             }
         }
     }
@@ -117,17 +126,30 @@ impl<D: Disk> SegmentFiles<D> {
     /// As [`SegmentFiles::new`], for the replay of a journal.
     #[must_use]
     pub fn for_replay(disk: D, root: PathBuf) -> Self {
-        Self { replaying: true, ..Self::new(disk, root) }
+        Self {
+            replaying: true,
+            ..Self::new(disk, root)
+        }
     }
 
     fn path(&self, directory: &str, segment: Offset, kind: Kind) -> PathBuf {
-        self.root.join(directory).join(format!("{:020}.{}", segment.0, kind.extension()))
+        self.root
+            .join(directory)
+            .join(format!("{:020}.{}", segment.0, kind.extension()))
     }
 
-    async fn file(&self, log: &LogHandle, segment: Offset, mode: OpenMode) -> io::Result<Rc<D::File>> {
+    async fn file(
+        &self,
+        log: &LogHandle,
+        segment: Offset,
+        mode: OpenMode,
+    ) -> io::Result<Rc<D::File>> {
         let (key, path) = {
             let log = log.borrow();
-            ((log.topic_partition, segment), self.path(&log.directory, segment, Kind::Log))
+            (
+                (log.topic_partition, segment),
+                self.path(&log.directory, segment, Kind::Log),
+            )
         };
         let used = {
             let mut uses = self.uses.borrow_mut();
@@ -144,11 +166,20 @@ impl<D: Disk> SegmentFiles<D> {
         let file = Rc::new(self.disk.open(&path, mode).await?);
         let mut open = self.open.borrow_mut();
         if open.len() >= OPEN_FILES_MAX
-            && let Some(oldest) = open.iter().min_by_key(|(_, file)| file.used).map(|(key, _)| *key)
+            && let Some(oldest) = open
+                .iter()
+                .min_by_key(|(_, file)| file.used)
+                .map(|(key, _)| *key)
         {
             open.remove(&oldest);
         }
-        open.insert(key, OpenFile { file: Rc::clone(&file), used });
+        open.insert(
+            key,
+            OpenFile {
+                file: Rc::clone(&file),
+                used,
+            },
+        );
         Ok(file)
     }
 
@@ -156,14 +187,20 @@ impl<D: Disk> SegmentFiles<D> {
     async fn make_directory(&self, log: &LogHandle) -> io::Result<()> {
         let (made, directory, topic_id) = {
             let log = log.borrow();
-            (log.directory_made, self.root.join(&log.directory), log.topic_partition.topic_id)
+            (
+                log.directory_made,
+                self.root.join(&log.directory),
+                log.topic_partition.topic_id,
+            )
         };
         if made {
             return Ok(());
         }
         self.disk.create_directory(&directory).await?;
         let content = format!("version: 0\ntopic_id: {topic_id}\n");
-        self.disk.replace(&directory.join("partition.metadata"), content.as_bytes()).await?;
+        self.disk
+            .replace(&directory.join("partition.metadata"), content.as_bytes())
+            .await?;
         self.disk.sync_directory(&self.root).await?;
         log.borrow_mut().directory_made = true;
         Ok(())
@@ -193,7 +230,10 @@ impl<D: Disk> SegmentFiles<D> {
         if head.len() < write.head_length {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("a segment of {} is shorter than its checkpoint says", log.borrow().directory),
+                format!(
+                    "a segment of {} is shorter than its checkpoint says",
+                    log.borrow().directory
+                ),
             ));
         }
         let mut bytes = write.assemble(&head);
@@ -201,10 +241,21 @@ impl<D: Disk> SegmentFiles<D> {
             bytes = keep_what_follows(&*file, write, bytes).await?;
         }
         let key = (log.borrow().topic_partition, write.segment);
-        // Before the write: a failed one may have changed the file too.
-        self.unsynced.borrow_mut().insert(key, Rc::clone(&file));
-        file.write_at(bytes.clone(), write.position, Durability::Written).await?;
-        Ok(bytes)
+        let note = || {
+            self.unsynced
+                .borrow_mut()
+                .entry(key)
+                .or_insert_with(|| (Rc::clone(&file), 0))
+                .1 += 1
+        };
+        // Before the write, since a failed one may have changed the file too; and after it, since a sync that began
+        // meanwhile does not cover it.
+        note();
+        let written = file
+            .write_at(bytes.clone(), write.position, Durability::Written)
+            .await;
+        note();
+        written.map(|()| bytes)
     }
 
     /// Syncs everything that was written before the call.
@@ -212,9 +263,21 @@ impl<D: Disk> SegmentFiles<D> {
     /// # Errors
     /// The first failure; what was to be synced then counts as lost.
     pub async fn sync(&self) -> io::Result<()> {
-        let files = std::mem::take(&mut *self.unsynced.borrow_mut());
-        for file in files.values() {
+        let keys: Vec<FileKey> = self.unsynced.borrow().keys().copied().collect();
+        self.sync_files(keys).await
+    }
+
+    /// A file stays listed until its sync is done: whoever else must be sure of it then waits for a sync too.
+    async fn sync_files(&self, keys: Vec<FileKey>) -> io::Result<()> {
+        for key in keys {
+            let Some((file, writes)) = self.unsynced.borrow().get(&key).cloned() else {
+                continue;
+            };
             file.sync().await?;
+            let mut unsynced = self.unsynced.borrow_mut();
+            if unsynced.get(&key).is_some_and(|(_, now)| *now == writes) {
+                unsynced.remove(&key);
+            }
         }
         Ok(())
     }
@@ -225,17 +288,14 @@ impl<D: Disk> SegmentFiles<D> {
     /// Those of the disk.
     pub async fn sync_log(&self, log: &LogHandle) -> io::Result<()> {
         let topic_partition = log.borrow().topic_partition;
-        // They stay listed: a checkpoint at the same time must not take them for synced before they are.
-        let files: Vec<_> = self
+        let of_log = (topic_partition, Offset(i64::MIN))..=(topic_partition, Offset(i64::MAX));
+        let keys: Vec<FileKey> = self
             .unsynced
             .borrow()
-            .range((topic_partition, Offset(i64::MIN))..=(topic_partition, Offset(i64::MAX)))
-            .map(|(_, file)| Rc::clone(file))
+            .range(of_log)
+            .map(|(key, _)| *key)
             .collect();
-        for file in files {
-            file.sync().await?;
-        }
-        Ok(())
+        self.sync_files(keys).await
     }
 
     /// Logs with writes that no sync has covered yet.
@@ -246,52 +306,96 @@ impl<D: Disk> SegmentFiles<D> {
         names
     }
 
-    /// Appends the index entries of what is written back to the index files, and brings rolled segments to their exact
-    /// size. Called before a checkpoint; the sync of the segments comes after.
+    /// Appends the index entries of `checkpoint` to the index files, and brings segments that it shows as rolled to their
+    /// exact size. What it shows must be in segment files; the sync of the segments comes after.
     ///
     /// # Errors
     /// Those of the disk.
-    pub async fn write_indexes(&self, log: &LogHandle) -> io::Result<()> {
-        let (directory, written_back, bases) = {
+    pub async fn write_indexes(
+        &self,
+        log: &LogHandle,
+        checkpoint: &mut LogCheckpoint,
+    ) -> io::Result<()> {
+        let (directory, unfinished) = {
             let log = log.borrow();
-            let bases: Vec<_> =
-                log.segments().iter().filter(|segment| !segment.finished).map(|segment| segment.base).collect();
-            (log.directory.clone(), log.written_back(), bases)
+            let is_unfinished = |base| {
+                log.segment_at(base)
+                    .is_some_and(|segment| !segment.finished)
+            };
+            let bases: Vec<_> = checkpoint
+                .segments
+                .iter()
+                .map(|segment| segment.base)
+                .filter(|base| is_unfinished(*base))
+                .collect();
+            (log.directory.clone(), bases)
         };
-        for base in bases {
-            if base > written_back.segment {
-                break;
-            }
+        let active = checkpoint.segments.last().map(|segment| segment.base);
+        for base in unfinished {
             let (offsets, times, entries) = {
                 let mut log = log.borrow_mut();
-                let Ok(index) = log.segments_mut().binary_search_by_key(&base, |segment| segment.base) else { continue };
+                let Ok(index) = log
+                    .segments_mut()
+                    .binary_search_by_key(&base, |segment| segment.base)
+                else {
+                    continue;
+                };
                 let segment = &mut log.segments_mut()[index];
-                let offsets = take_below(&mut segment.offset_index, base, written_back.offset);
-                let times = take_times_below(&mut segment.time_index, base, written_back.offset);
-                (offsets, times, (segment.offset_entries_on_disk, segment.time_entries_on_disk))
+                let offsets = take_below(&mut segment.offset_index, base, checkpoint.end);
+                let times = take_times_below(&mut segment.time_index, base, checkpoint.end);
+                (
+                    offsets,
+                    times,
+                    (segment.offset_entries_on_disk, segment.time_entries_on_disk),
+                )
             };
-            self.append(&self.path(&directory, base, Kind::OffsetIndex), entries.0, 8, &offsets.encode_from(0)).await?;
-            self.append(&self.path(&directory, base, Kind::TimeIndex), entries.1, 12, &times.encode_from(0)).await?;
-            self.indexes.borrow_mut().remove(&(log.borrow().topic_partition, base));
+            self.append(
+                &self.path(&directory, base, Kind::OffsetIndex),
+                entries.0,
+                8,
+                &offsets.encode_from(0),
+            )
+            .await?;
+            self.append(
+                &self.path(&directory, base, Kind::TimeIndex),
+                entries.1,
+                12,
+                &times.encode_from(0),
+            )
+            .await?;
+            self.indexes
+                .borrow_mut()
+                .remove(&(log.borrow().topic_partition, base));
             let finish = {
                 let mut log = log.borrow_mut();
-                let Ok(index) = log.segments_mut().binary_search_by_key(&base, |segment| segment.base) else { continue };
+                let Ok(index) = log
+                    .segments_mut()
+                    .binary_search_by_key(&base, |segment| segment.base)
+                else {
+                    continue;
+                };
                 let segment = &mut log.segments_mut()[index];
-                segment.offset_entries_on_disk += u32::try_from(offsets.entries().len()).expect("few entries");
-                segment.time_entries_on_disk += u32::try_from(times.entries().len()).expect("few entries");
+                segment.offset_entries_on_disk +=
+                    u32::try_from(offsets.entries().len()).expect("few entries");
+                segment.time_entries_on_disk +=
+                    u32::try_from(times.entries().len()).expect("few entries");
                 let size = segment.size;
-                (base < written_back.segment).then_some(size)
+                (Some(base) != active).then_some(size)
             };
             if let Some(size) = finish {
                 let file = self.file(log, base, OpenMode::Existing).await?;
                 file.truncate(u64::from(size)).await?;
                 file.sync().await?;
                 let mut log = log.borrow_mut();
-                if let Ok(index) = log.segments_mut().binary_search_by_key(&base, |segment| segment.base) {
+                if let Ok(index) = log
+                    .segments_mut()
+                    .binary_search_by_key(&base, |segment| segment.base)
+                {
                     log.segments_mut()[index].finished = true;
                 }
             }
         }
+        log.borrow().indexed(checkpoint);
         Ok(())
     }
 
@@ -309,7 +413,13 @@ impl<D: Disk> SegmentFiles<D> {
     }
 
     /// Writes `bytes` behind the first `count` entries of `size` bytes each.
-    async fn append(&self, path: &std::path::Path, count: u32, size: u64, bytes: &[u8]) -> io::Result<()> {
+    async fn append(
+        &self,
+        path: &std::path::Path,
+        count: u32,
+        size: u64,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -327,7 +437,8 @@ impl<D: Disk> SegmentFiles<D> {
         buffer.extend_from_slice(bytes);
         let length = buffer.len();
         buffer.resize(align_up(length), 0);
-        file.write_at(buffer.freeze(), position, Durability::Written).await?;
+        file.write_at(buffer.freeze(), position, Durability::Written)
+            .await?;
         file.truncate(end + bytes.len() as u64).await
     }
 
@@ -343,11 +454,18 @@ impl<D: Disk> SegmentFiles<D> {
             return Ok(Rc::clone(index));
         }
         let path = self.path(&log.borrow().directory, base, Kind::OffsetIndex);
-        let bytes = self.disk.read_all(&path, INDEX_BYTES_MAX).await?.unwrap_or_default();
+        let bytes = self
+            .disk
+            .read_all(&path, INDEX_BYTES_MAX)
+            .await?
+            .unwrap_or_default();
         let index = Rc::new(OffsetIndex::decode(base, &bytes));
         let mut indexes = self.indexes.borrow_mut();
         if indexes.len() >= INDEXES_CACHED_MAX
-            && let Some(oldest) = indexes.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key)
+            && let Some(oldest) = indexes
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(key, _)| *key)
         {
             indexes.remove(&oldest);
         }
@@ -362,10 +480,16 @@ impl<D: Disk> SegmentFiles<D> {
     pub async fn time_index(&self, log: &LogHandle, base: Offset) -> io::Result<TimeIndex> {
         let (path, on_disk) = {
             let log = log.borrow();
-            let on_disk = log.segment_at(base).is_some_and(|segment| segment.time_entries_on_disk > 0);
+            let on_disk = log
+                .segment_at(base)
+                .is_some_and(|segment| segment.time_entries_on_disk > 0);
             (self.path(&log.directory, base, Kind::TimeIndex), on_disk)
         };
-        let bytes = if on_disk { self.disk.read_all(&path, INDEX_BYTES_MAX).await? } else { None };
+        let bytes = if on_disk {
+            self.disk.read_all(&path, INDEX_BYTES_MAX).await?
+        } else {
+            None
+        };
         let mut index = TimeIndex::decode(base, &bytes.unwrap_or_default());
         if let Some(segment) = log.borrow().segment_at(base) {
             for entry in segment.time_index.entries() {
@@ -391,7 +515,12 @@ impl<D: Disk> SegmentFiles<D> {
         let (segment, from, end, index_on_disk) = match found {
             Found::Nothing => return Ok(Vec::new()),
             Found::Memory(pieces) => return Ok(pieces),
-            Found::File { segment, from, limit, index_on_disk } => (segment, from, limit, index_on_disk),
+            Found::File {
+                segment,
+                from,
+                limit,
+                index_on_disk,
+            } => (segment, from, limit, index_on_disk),
         };
         let mut from = from;
         if index_on_disk {
@@ -399,11 +528,14 @@ impl<D: Disk> SegmentFiles<D> {
             let indexed = self.index_on_disk(log, segment).await?.lookup(offset);
             from = if indexed < end { indexed } else { 0 };
         }
-        let read = self.scan(log, segment, from, end, (offset, limit), bytes_max).await;
+        let read = self
+            .scan(log, segment, from, end, (offset, limit), bytes_max)
+            .await;
         match read {
             // A damaged index entry leads into the middle of a batch: the segment's beginning never does.
             Err(ReadError::Damaged { .. }) if from > 0 => {
-                self.scan(log, segment, 0, end, (offset, limit), bytes_max).await
+                self.scan(log, segment, 0, end, (offset, limit), bytes_max)
+                    .await
             }
             other => other,
         }
@@ -425,7 +557,10 @@ impl<D: Disk> SegmentFiles<D> {
         };
         let end = u64::from(end);
         let mut position = u64::from(from);
-        let mut window = Window { start: 0, bytes: Bytes::new() };
+        let mut window = Window {
+            start: 0,
+            bytes: Bytes::new(),
+        };
         let mut found = Vec::new();
         let mut total = 0;
         let mut next = None;
@@ -475,7 +610,11 @@ impl<D: Disk> SegmentFiles<D> {
         }
         if let Some(offset) = next {
             let position = u32::try_from(position).expect("below the segment's end");
-            log.borrow_mut().remember_read(Place { offset, segment, position });
+            log.borrow_mut().remember_read(Place {
+                offset,
+                segment,
+                position,
+            });
         }
         Ok(found)
     }
@@ -495,8 +634,13 @@ impl<D: Disk> SegmentFiles<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Bytes::new()),
             other => other?,
         };
-        let mut window = Window { start: 0, bytes: Bytes::new() };
-        window.load(&*file, position, length, position + length as u64).await?;
+        let mut window = Window {
+            start: 0,
+            bytes: Bytes::new(),
+        };
+        window
+            .load(&*file, position, length, position + length as u64)
+            .await?;
         let start = usize::try_from(position - window.start).expect("below a block");
         let end = (start + length).min(window.bytes.len());
         Ok(window.bytes.slice(start.min(end)..end))
@@ -509,16 +653,28 @@ impl<D: Disk> SegmentFiles<D> {
     pub async fn remove(&self, log: &LogHandle) -> io::Result<()> {
         let (topic_partition, directory, made) = {
             let log = log.borrow();
-            (log.topic_partition, log.directory.clone(), log.directory_made)
+            (
+                log.topic_partition,
+                log.directory.clone(),
+                log.directory_made,
+            )
         };
-        self.open.borrow_mut().retain(|key, _| key.0 != topic_partition);
-        self.unsynced.borrow_mut().retain(|key, _| key.0 != topic_partition);
-        self.indexes.borrow_mut().retain(|key, _| key.0 != topic_partition);
+        self.open
+            .borrow_mut()
+            .retain(|key, _| key.0 != topic_partition);
+        self.unsynced
+            .borrow_mut()
+            .retain(|key, _| key.0 != topic_partition);
+        self.indexes
+            .borrow_mut()
+            .retain(|key, _| key.0 != topic_partition);
         if !made {
             return Ok(());
         }
         let doomed = self.root.join(deleted_name(topic_partition));
-        self.disk.rename(&self.root.join(&directory), &doomed).await?;
+        self.disk
+            .rename(&self.root.join(&directory), &doomed)
+            .await?;
         self.disk.sync_directory(&self.root).await?;
         remove_directory(&self.disk, &doomed).await
     }
@@ -544,13 +700,19 @@ pub async fn remove_directory<D: Disk>(disk: &D, directory: &std::path::Path) ->
 }
 
 /// Replaces the zeros behind a write by what the file holds there.
-async fn keep_what_follows(file: &impl DiskFile, write: &SegmentWrite, bytes: Bytes) -> io::Result<Bytes> {
+async fn keep_what_follows(
+    file: &impl DiskFile,
+    write: &SegmentWrite,
+    bytes: Bytes,
+) -> io::Result<Bytes> {
     let end = write.end();
     if end.is_multiple_of(BLOCK) {
         return Ok(bytes);
     }
     let last_block = end / BLOCK * BLOCK;
-    let old = file.read_at(write.position + last_block as u64, BLOCK).await?;
+    let old = file
+        .read_at(write.position + last_block as u64, BLOCK)
+        .await?;
     let mut merged = aligned_buffer(bytes.len());
     merged.extend_from_slice(&bytes[..end]);
     merged.extend_from_slice(old.get(end - last_block..).unwrap_or_default());
@@ -577,7 +739,13 @@ impl Window {
     }
 
     /// Makes the window begin at or just below `position` and hold `length` bytes from there, as far as the file has them.
-    async fn load(&mut self, file: &impl DiskFile, position: u64, length: usize, end: u64) -> io::Result<()> {
+    async fn load(
+        &mut self,
+        file: &impl DiskFile,
+        position: u64,
+        length: usize,
+        end: u64,
+    ) -> io::Result<()> {
         self.start = align_down(position);
         let until = (position + length as u64).min(end.max(position + 1));
         let wanted = align_up(usize::try_from(until - self.start).expect("windows are small"));
@@ -604,7 +772,11 @@ fn take_below(index: &mut OffsetIndex, base: Offset, end: Offset) -> OffsetIndex
     let all = std::mem::replace(index, OffsetIndex::new(base));
     let mut below = OffsetIndex::new(base);
     for &(offset, position) in all.entries() {
-        if offset < end { below.append(offset, position) } else { index.append(offset, position) }
+        if offset < end {
+            below.append(offset, position)
+        } else {
+            index.append(offset, position)
+        }
     }
     below
 }
@@ -614,7 +786,11 @@ fn take_times_below(index: &mut TimeIndex, base: Offset, end: Offset) -> TimeInd
     let all = std::mem::replace(index, TimeIndex::new(base));
     let mut below = TimeIndex::new(base);
     for &(timestamp, offset) in all.entries() {
-        if offset < end { below.maybe_append(timestamp, offset) } else { index.maybe_append(timestamp, offset) };
+        if offset < end {
+            below.maybe_append(timestamp, offset)
+        } else {
+            index.maybe_append(timestamp, offset)
+        };
     }
     below
 }

@@ -67,7 +67,8 @@ pub mod layout {
 
     #[must_use]
     pub fn shard_checkpoint(root: &Path, shard: usize) -> PathBuf {
-        root.join(DIRECTORY).join(format!("shard-{shard}.checkpoint"))
+        root.join(DIRECTORY)
+            .join(format!("shard-{shard}.checkpoint"))
     }
 
     #[must_use]
@@ -193,10 +194,7 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// Those of the disk.
-    pub async fn open(
-        disk: D,
-        config: StoreConfig,
-    ) -> io::Result<(Rc<Self>, Committer<D>)> {
+    pub async fn open(disk: D, config: StoreConfig) -> io::Result<(Rc<Self>, Committer<D>)> {
         let journal = JournalConfig {
             directory: layout::journal(&config.root, config.shard),
             capacity: config.journal_bytes,
@@ -253,7 +251,9 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// Those of the disk; what could not be removed is removed at the next start.
     pub async fn remove(&self, topic_partition: TopicPartition) -> io::Result<()> {
-        let Some(log) = self.logs.borrow_mut().remove(&topic_partition) else { return Ok(()) };
+        let Some(log) = self.logs.borrow_mut().remove(&topic_partition) else {
+            return Ok(());
+        };
         log.borrow_mut().failed = Some("the topic was deleted".to_owned());
         self.unwritten.borrow_mut().remove(&topic_partition);
         self.checkpoint_due.set(true);
@@ -298,10 +298,20 @@ impl<D: Disk> Store<D> {
             return Err(AppendError::LargerThanSegment);
         }
         if header.producer_id >= 0 {
-            match partition.producers.check(&header).map_err(AppendError::Producer)? {
+            match partition
+                .producers
+                .check(&header)
+                .map_err(AppendError::Producer)?
+            {
                 SequenceCheck::New => {}
-                SequenceCheck::Duplicate { base_offset, last_offset } => {
-                    return Ok(Appended::Duplicate { base: base_offset, end: last_offset.plus(1) });
+                SequenceCheck::Duplicate {
+                    base_offset,
+                    last_offset,
+                } => {
+                    return Ok(Appended::Duplicate {
+                        base: base_offset,
+                        end: last_offset.plus(1),
+                    });
                 }
             }
         }
@@ -331,24 +341,39 @@ impl<D: Disk> Store<D> {
             record_batch::set_base_offset_and_epoch(bytes, place.offset, epoch);
         };
         let mut filling = self.filling.borrow_mut();
-        let mut entry =
-            EntryHeader { kind: EntryKind::Append, topic_partition, segment: place.segment, position: place.position };
+        let mut entry = EntryHeader {
+            kind: EntryKind::Append,
+            topic_partition,
+            segment: place.segment,
+            position: place.position,
+        };
         let content = if direct {
             let mut buffer = aligned_buffer(size);
             buffer.extend_from_slice(batch);
             patch(&mut buffer);
             entry.kind = EntryKind::Reference;
-            filling.builder.push(entry, &buffer[..BATCH_HEADER_BYTES], |_| {});
+            filling
+                .builder
+                .push(entry, &buffer[..BATCH_HEADER_BYTES], |_| {});
             Content::Direct(buffer.freeze())
         } else {
             Content::InBlock(filling.builder.push(entry, batch, patch))
         };
         filling.bytes += size;
         filling.durability = filling.durability.max(durability);
-        filling.entries.push(FillingEntry { log: Rc::clone(log), place, end, content });
-        self.uncommitted_bytes.set(self.uncommitted_bytes.get() + size);
+        filling.entries.push(FillingEntry {
+            log: Rc::clone(log),
+            place,
+            end,
+            content,
+        });
+        self.uncommitted_bytes
+            .set(self.uncommitted_bytes.get() + size);
         self.work.ring();
-        Ok(Appended::New { base: place.offset, end })
+        Ok(Appended::New {
+            base: place.offset,
+            end,
+        })
     }
 
     /// Ends the block that fills: its bytes will not change any more and may be read and written to segments.
@@ -373,22 +398,38 @@ impl<D: Disk> Store<D> {
             let mut log = entry.log.borrow_mut();
             log.publish(entry.place, entry.end, data);
             wants_write |= log.bytes_to_write() >= WRITE_BACK_BYTES;
-            unwritten.entry(log.topic_partition).or_insert_with(|| Rc::clone(&entry.log));
+            unwritten
+                .entry(log.topic_partition)
+                .or_insert_with(|| Rc::clone(&entry.log));
             drop(log);
-            match logs.iter_mut().find(|sealed| Rc::ptr_eq(&sealed.log, &entry.log)) {
+            match logs
+                .iter_mut()
+                .find(|sealed| Rc::ptr_eq(&sealed.log, &entry.log))
+            {
                 Some(sealed) => {
                     sealed.end = entry.end;
                     sealed.appends += 1;
                     sealed.direct |= direct;
                 }
-                None => logs.push(SealedLog { log: entry.log, end: entry.end, appends: 1, direct }),
+                None => logs.push(SealedLog {
+                    log: entry.log,
+                    end: entry.end,
+                    appends: 1,
+                    direct,
+                }),
             }
         }
         self.checkpoint_due.set(true);
         if wants_write {
             self.upkeep.ring();
         }
-        self.sealed.borrow_mut().push_back(Sealed { block, sequence, durability, logs, bytes });
+        self.sealed.borrow_mut().push_back(Sealed {
+            block,
+            sequence,
+            durability,
+            logs,
+            bytes,
+        });
     }
 
     /// Waits until there is room for more appends: memory and the journal are bounded, and a slow disk pushes back here.
@@ -440,7 +481,8 @@ impl<D: Disk> Store<D> {
     }
 
     fn needs_upkeep(&self) -> bool {
-        self.fullness.get() > CHECKPOINT_FULLNESS || self.cached_bytes.get() > self.config.memory_bytes
+        self.fullness.get() > CHECKPOINT_FULLNESS
+            || self.cached_bytes.get() > self.config.memory_bytes
     }
 
     /// Work that can wait: writes to segments, checkpoints, letting go of memory.
@@ -469,7 +511,8 @@ impl<D: Disk> Store<D> {
         if self.cached_bytes.get() > self.config.memory_bytes {
             // What is oldest in memory is in no segment yet: bring all of it there.
             for log in self.unwritten_logs() {
-                self.write_published(&log).await?;
+                let published = log.borrow().published();
+                self.write_back(&log, published).await?;
             }
             self.evict();
         }
@@ -483,15 +526,19 @@ impl<D: Disk> Store<D> {
         self.unwritten.borrow().values().cloned().collect()
     }
 
-    /// Writes everything published so far to segments.
-    async fn write_published(&self, log: &LogHandle) -> io::Result<()> {
+    /// Writes what was published below `end` to segments; stops early when the log has failed.
+    async fn write_back(&self, log: &LogHandle, end: Offset) -> io::Result<()> {
         loop {
             let progress = self.progress.wait();
-            let (writing, failed, name) = {
+            let (writing, done, name) = {
                 let log = log.borrow();
-                (log.writing, log.failed.is_some(), log.topic_partition)
+                let done = log.failed.is_some() || log.written_back().offset >= end;
+                (log.writing, done, log.topic_partition)
             };
-            if failed {
+            if done {
+                if log.borrow().bytes_to_write() == 0 {
+                    self.unwritten.borrow_mut().remove(&name);
+                }
                 return Ok(());
             }
             if writing {
@@ -499,10 +546,10 @@ impl<D: Disk> Store<D> {
             } else if self.files.write_next(log).await? {
                 self.progress.ring();
             } else {
-                if log.borrow().bytes_to_write() == 0 {
-                    self.unwritten.borrow_mut().remove(&name);
-                }
-                return Ok(());
+                return Err(io::Error::other(format!(
+                    "{} holds less than it should",
+                    log.borrow().directory
+                )));
             }
         }
     }
@@ -522,7 +569,8 @@ impl<D: Disk> Store<D> {
             for (log, end) in oldest.logs {
                 log.borrow_mut().evict(end);
             }
-            self.cached_bytes.set(self.cached_bytes.get() - oldest.bytes);
+            self.cached_bytes
+                .set(self.cached_bytes.get() - oldest.bytes);
             self.progress.ring();
         }
     }
@@ -543,40 +591,44 @@ impl<D: Disk> Store<D> {
     }
 
     async fn checkpoint_now(&self) -> io::Result<()> {
-        // Every sealed block is published; what fills now gets this number or a later one.
+        // With nothing half filled, every log is just what the blocks below this number made it; what comes later is in
+        // later blocks, which replay finds.
+        self.seal();
         let first_sequence = self.filling.borrow().next_sequence;
         self.checkpoint_due.set(false);
-        for log in self.unwritten_logs() {
-            self.write_published(&log).await?;
-            let log = log.borrow();
-            if log.failed.is_some() && log.bytes_to_write() > 0 {
+        let mut checkpoints: Vec<(LogHandle, LogCheckpoint)> = self
+            .logs
+            .borrow()
+            .values()
+            .filter(|log| !log.borrow().is_empty())
+            .map(|log| (Rc::clone(log), log.borrow().checkpoint()))
+            .collect();
+        self.work.ring();
+        for (log, checkpoint) in &mut checkpoints {
+            self.write_back(log, checkpoint.end).await?;
+            if log.borrow().written_back().offset < checkpoint.end {
                 // The journal alone has these bytes: it must not be released.
-                return Err(io::Error::other(format!("{} cannot be brought to its segments", log.directory)));
+                return Err(io::Error::other(format!(
+                    "{} cannot be brought to its segments",
+                    log.borrow().directory
+                )));
             }
-        }
-        let logs: Vec<LogHandle> = self.logs.borrow().values().cloned().collect();
-        for log in &logs {
-            let due = {
-                let log = log.borrow();
-                log.failed.is_none() && log.segments().iter().any(|segment| !segment.finished) && log.directory_made
-            };
-            if due {
-                self.files.write_indexes(log).await?;
-            }
-        }
-        let mut checkpoints: Vec<LogCheckpoint> = Vec::with_capacity(logs.len());
-        for log in &logs {
-            let log = log.borrow();
-            if !log.is_empty() {
-                checkpoints.push(log.checkpoint());
-            }
+            self.files.write_indexes(log, checkpoint).await?;
         }
         if let Err(error) = self.files.sync().await {
             // What a failed flush left of the writes before it is unknown, and a second flush would say "fine".
             self.fail(&format!("a segment could not be flushed: {error}"));
             return Err(error);
         }
-        let checkpoint = Checkpoint { generation: self.config.generation, first_sequence, logs: checkpoints };
+        let logs = checkpoints
+            .into_iter()
+            .map(|(_, checkpoint)| checkpoint)
+            .collect();
+        let checkpoint = Checkpoint {
+            generation: self.config.generation,
+            first_sequence,
+            logs,
+        };
         let path = layout::shard_checkpoint(&self.config.root, self.config.shard);
         self.disk.replace(&path, &checkpoint.encode()).await?;
         self.released.set(first_sequence);
@@ -608,8 +660,13 @@ impl<D: Disk> Store<D> {
     }
 
     fn fail(&self, reason: &str) {
-        log::error!("shard {}: {reason}; its partitions take nothing until a restart", self.config.shard);
-        self.failed.borrow_mut().get_or_insert_with(|| reason.to_owned());
+        log::error!(
+            "shard {}: {reason}; its partitions take nothing until a restart",
+            self.config.shard
+        );
+        self.failed
+            .borrow_mut()
+            .get_or_insert_with(|| reason.to_owned());
         self.progress.ring();
     }
 
@@ -647,11 +704,15 @@ impl<D: Disk> Committer<D> {
             work.await;
         };
         self.make_room(sealed.block.len()).await?;
-        let journal = self.journal.write(sealed.block.clone(), sealed.sequence, sealed.durability);
+        let journal = self
+            .journal
+            .write(sealed.block.clone(), sealed.sequence, sealed.durability);
         let direct = write_direct(&store, &sealed);
         let (journal, ()) = futures_lite::future::zip(journal, direct).await;
         store.fullness.set(self.journal.fullness());
-        store.uncommitted_bytes.set(store.uncommitted_bytes.get() - sealed.bytes);
+        store
+            .uncommitted_bytes
+            .set(store.uncommitted_bytes.get() - sealed.bytes);
         let committed = sealed
             .logs
             .iter()
@@ -669,9 +730,16 @@ impl<D: Disk> Committer<D> {
                 }
             })
             .collect();
-        let logs = sealed.logs.into_iter().map(|part| (part.log, part.end)).collect();
+        let logs = sealed
+            .logs
+            .into_iter()
+            .map(|part| (part.log, part.end))
+            .collect();
         let bytes = sealed.block.len().max(sealed.bytes);
-        store.cache.borrow_mut().push_back(CachedBlock { bytes, logs });
+        store
+            .cache
+            .borrow_mut()
+            .push_back(CachedBlock { bytes, logs });
         store.cached_bytes.set(store.cached_bytes.get() + bytes);
         store.commits.set(store.commits.get() + 1);
         if let Err(error) = journal {
@@ -706,7 +774,7 @@ impl<D: Disk> Committer<D> {
 async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
     for part in sealed.logs.iter().filter(|part| part.direct) {
         let written = async {
-            store.write_published(&part.log).await?;
+            store.write_back(&part.log, part.end).await?;
             if sealed.durability == Durability::Flushed {
                 store.files.sync_log(&part.log).await?;
             }

@@ -14,12 +14,19 @@ pub struct TimeIndex {
 impl TimeIndex {
     #[must_use]
     pub fn new(base: Offset) -> Self {
-        Self { base, entries: Vec::new() }
+        Self {
+            base,
+            entries: Vec::new(),
+        }
     }
 
     /// Below `offset` no timestamp is above `timestamp`. Ignored when it tells nothing new.
     pub fn maybe_append(&mut self, timestamp: i64, offset: Offset) {
-        if self.entries.last().is_none_or(|(last, at)| *last < timestamp && *at <= offset) {
+        if self
+            .entries
+            .last()
+            .is_none_or(|(last, at)| *last < timestamp && *at <= offset)
+        {
             self.entries.push((timestamp, offset));
         }
     }
@@ -32,8 +39,12 @@ impl TimeIndex {
     /// Where to begin the search for the first record at or after `timestamp`: all before it are older.
     #[must_use]
     pub fn lookup(&self, timestamp: i64) -> Offset {
-        let not_below = self.entries.partition_point(|(entry, _)| *entry < timestamp);
-        not_below.checked_sub(1).map_or(self.base, |index| self.entries[index].1)
+        let not_below = self
+            .entries
+            .partition_point(|(entry, _)| *entry < timestamp);
+        not_below
+            .checked_sub(1)
+            .map_or(self.base, |index| self.entries[index].1)
     }
 
     /// The bytes of all entries from number `first` on.
@@ -44,7 +55,8 @@ impl TimeIndex {
     pub fn encode_from(&self, first: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity((self.entries.len() - first) * 12);
         for (timestamp, offset) in &self.entries[first..] {
-            let relative = i32::try_from(offset.since(self.base)).expect("a segment spans less than 2^31 offsets");
+            let relative = i32::try_from(offset.since(self.base))
+                .expect("a segment spans less than 2^31 offsets");
             out.extend_from_slice(&timestamp.to_be_bytes());
             out.extend_from_slice(&relative.to_be_bytes());
         }

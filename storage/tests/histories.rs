@@ -2,13 +2,13 @@
 //!
 //! One seed decides everything; a failure prints it. `RINKA_SEED=n` replays one, `RINKA_SEEDS=n` runs that many.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use futures_lite::future::{block_on, or, yield_now};
+use futures_lite::future::{block_on, or, yield_now, zip};
 use rinka_storage::disk::Durability;
 use rinka_storage::disk::sim::SimDisk;
 use rinka_storage::leader_epoch::LeaderEpoch;
@@ -59,27 +59,47 @@ type Model = Rc<RefCell<BTreeMap<TopicPartition, ModelLog>>>;
 const ROOT: &str = "/data";
 
 fn name(number: u64) -> TopicPartition {
-    TopicPartition { topic_id: TopicId(uuid::Uuid::from_u128(7 + u128::from(number))), partition: number as i32 }
+    TopicPartition {
+        topic_id: TopicId(uuid::Uuid::from_u128(7 + u128::from(number))),
+        partition: number as i32,
+    }
 }
 
-fn settings(durability: Durability, segment_bytes: u32) -> impl Fn(TopicPartition) -> Option<LogSettings> + Copy {
+fn settings(
+    durability: Durability,
+    segment_bytes: u32,
+) -> impl Fn(TopicPartition) -> Option<LogSettings> + Copy {
     move |name| {
         Some(LogSettings {
             directory: format!("topic-{}", name.partition),
-            config: LogConfig { segment_bytes, segment_ms: i64::MAX, index_interval_bytes: 4096, durability },
+            config: LogConfig {
+                segment_bytes,
+                segment_ms: i64::MAX,
+                index_interval_bytes: 4096,
+                durability,
+            },
         })
     }
 }
 
-fn batch(random: &mut Random, sequence: i32) -> (Bytes, RecordBatchHeader) {
-    let large = random.below(12) == 0;
-    let bytes = if large { 128 * 1024 + random.below(200_000) } else { random.below(30_000) };
-    let count = 1 + random.below(3) as i32;
+fn batch(random: &mut Random, sequence: i32, tiny: bool) -> (Bytes, RecordBatchHeader) {
+    let large = !tiny && random.below(12) == 0;
+    let bytes = match (tiny, large) {
+        // Blocks of one size: those of an older generation lie exactly where those of a newer one end.
+        (true, _) => 50,
+        (_, true) => 128 * 1024 + random.below(200_000),
+        _ => random.below(30_000),
+    };
+    let count = if tiny { 1 } else { 1 + random.below(3) as i32 };
     let mut builder = RecordBatchBuilder::new().producer(99, 0, sequence);
     for record in 0..count {
         let fill = random.next() as u8;
         let share = bytes / count as u64;
-        builder.append(1000 + i64::from(sequence + record), Some(b"key"), Some(&vec![fill; share as usize]));
+        builder.append(
+            1000 + i64::from(sequence + record),
+            Some(b"key"),
+            Some(&vec![fill; share as usize]),
+        );
     }
     let batch = builder.build();
     let header = RecordBatchHeader::parse(&batch).expect("a batch");
@@ -90,14 +110,23 @@ struct World {
     durability: Durability,
     segment_bytes: u32,
     partitions: u64,
+    tiny: bool,
 }
 
 /// Opens the directory, checks it against the model, and forgets what was lost without having been acknowledged.
 async fn recover(disk: &SimDisk, world: &World, model: &Model) -> Result<(u64, Vec<Log>), String> {
     let settings = settings(world.durability, world.segment_bytes);
-    let mut recovery = Recovery::open(disk.clone(), Path::new(ROOT)).await.map_err(|error| error.to_string())?;
-    recovery.replay(settings).await.map_err(|error| error.to_string())?;
-    let recovered = recovery.finish(1).await.map_err(|error| error.to_string())?;
+    let mut recovery = Recovery::open(disk.clone(), Path::new(ROOT))
+        .await
+        .map_err(|error| error.to_string())?;
+    recovery
+        .replay(settings)
+        .await
+        .map_err(|error| error.to_string())?;
+    let recovered = recovery
+        .finish(1)
+        .await
+        .map_err(|error| error.to_string())?;
     let logs: Vec<Log> = recovered
         .logs
         .into_iter()
@@ -109,12 +138,22 @@ async fn recover(disk: &SimDisk, world: &World, model: &Model) -> Result<(u64, V
     for (name, model) in model.borrow_mut().iter_mut() {
         let log = logs.iter().find(|log| log.topic_partition == *name);
         let end = log.map_or(Offset::ZERO, Log::end);
-        assert!(end >= model.acked, "AckedIsDurable: {name} ends at {end}, acknowledged up to {}", model.acked);
+        assert!(
+            end >= model.acked,
+            "AckedIsDurable: {name} ends at {end}, acknowledged up to {}",
+            model.acked
+        );
         let known = model.sent.iter().any(|sent| sent.end == end) || end == Offset::ZERO;
-        assert!(known, "OrderAndOffsetsHold: {name} ends at {end}, inside a batch");
+        assert!(
+            known,
+            "OrderAndOffsetsHold: {name} ends at {end}, inside a batch"
+        );
         model.sent.retain(|sent| sent.end <= end);
         // The producer finds out which of its batches arrived, and goes on behind them.
-        model.next_sequence = model.sent.last().map_or(0, |sent| sent.header.last_sequence() + 1);
+        model.next_sequence = model
+            .sent
+            .last()
+            .map_or(0, |sent| sent.header.last_sequence() + 1);
         model.acked = end;
     }
     Ok((recovered.generation, logs))
@@ -124,11 +163,20 @@ async fn read_all(store: &Store<SimDisk>, log: &LogHandle, model: &ModelLog, lim
     let mut offset = Offset::ZERO;
     let mut expected = model.sent.iter();
     while offset < limit {
-        let batches = store.read(log, offset, limit, 100_000).await.expect("NothingDamagedIsServed");
-        assert!(!batches.is_empty(), "there is something at {offset} below {limit}");
+        let batches = store
+            .read(log, offset, limit, 100_000)
+            .await
+            .expect("NothingDamagedIsServed");
+        assert!(
+            !batches.is_empty(),
+            "there is something at {offset} below {limit}"
+        );
         for batch in batches {
             let sent = expected.next().expect("no more than was sent");
-            assert!(batch == sent.stored, "OrderAndOffsetsHold: another batch at {offset}");
+            assert!(
+                batch == sent.stored,
+                "OrderAndOffsetsHold: another batch at {offset}"
+            );
             let header = verify_crc(&batch).expect("NothingDamagedIsServed");
             assert_eq!(header.base_offset, offset);
             offset = header.end_offset();
@@ -137,7 +185,14 @@ async fn read_all(store: &Store<SimDisk>, log: &LogHandle, model: &ModelLog, lim
 }
 
 /// One life of the process: appends, reads, checkpoints, until the power fails or the steps are done.
-async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random, steps: u64, clean: bool) -> Result<(), String> {
+async fn live(
+    disk: &SimDisk,
+    world: &World,
+    model: &Model,
+    random: &mut Random,
+    steps: u64,
+    clean: bool,
+) -> Result<(), String> {
     let (generation, logs) = recover(disk, world, model).await?;
     let config = StoreConfig {
         root: ROOT.into(),
@@ -146,7 +201,9 @@ async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random,
         memory_bytes: 1 << 20,
         generation,
     };
-    let (store, mut committer) = Store::open(disk.clone(), config).await.map_err(|error| error.to_string())?;
+    let (store, mut committer) = Store::open(disk.clone(), config)
+        .await
+        .map_err(|error| error.to_string())?;
     for log in logs {
         store.add(log);
     }
@@ -174,7 +231,14 @@ async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random,
         if let Some(last) = last {
             let again = store.append(log, &last.header, &last.original, LeaderEpoch(1), None);
             let base = last.end.plus(-i64::from(last.header.record_count));
-            assert_eq!(again, Ok(Appended::Duplicate { base, end: last.end }), "a repeated batch is known after recovery");
+            assert_eq!(
+                again,
+                Ok(Appended::Duplicate {
+                    base,
+                    end: last.end
+                }),
+                "a repeated batch is known after recovery"
+            );
         }
     }
     let commits = commit(&mut committer, model);
@@ -182,6 +246,16 @@ async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random,
         loop {
             store.upkeep_due().await;
             let _ = store.maintain().await;
+            yield_now().await;
+        }
+    };
+    // Checkpoints run beside appends.
+    let checkpoint_wanted = Cell::new(false);
+    let checkpoints = async {
+        loop {
+            if checkpoint_wanted.replace(false) {
+                let _ = store.checkpoint().await;
+            }
             yield_now().await;
         }
     };
@@ -193,9 +267,7 @@ async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random,
             let log = &handles[random.below(world.partitions) as usize];
             let name = log.borrow().topic_partition;
             match random.below(20) {
-                0 => {
-                    let _ = store.checkpoint().await;
-                }
+                0 => checkpoint_wanted.set(true),
                 1 | 2 => {
                     let (acked, sent) = {
                         let model = model.borrow();
@@ -218,7 +290,7 @@ async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random,
                         }
                     })
                     .await;
-                    append(&store, log, model, random);
+                    append(&store, log, model, random, world.tiny);
                 }
             }
         }
@@ -232,22 +304,33 @@ async fn live(disk: &SimDisk, world: &World, model: &Model, random: &mut Random,
         }
     };
     or(driver, async {
-        futures_lite::future::zip(commits, upkeep).await;
+        zip(commits, zip(upkeep, checkpoints)).await;
     })
     .await;
     Ok(())
 }
 
-fn append(store: &Store<SimDisk>, log: &LogHandle, model: &Model, random: &mut Random) {
+fn append(store: &Store<SimDisk>, log: &LogHandle, model: &Model, random: &mut Random, tiny: bool) {
     let mut model = model.borrow_mut();
-    let model = model.get_mut(&log.borrow().topic_partition).expect("made before");
-    let (original, header) = batch(random, model.next_sequence);
+    let model = model
+        .get_mut(&log.borrow().topic_partition)
+        .expect("made before");
+    let (original, header) = batch(random, model.next_sequence, tiny);
     match store.append(log, &header, &original, LeaderEpoch(1), None) {
         Ok(Appended::New { base, end }) => {
             let mut stored = original.to_vec();
-            rinka_storage::record_batch::set_base_offset_and_epoch(&mut stored, base, LeaderEpoch(1));
+            rinka_storage::record_batch::set_base_offset_and_epoch(
+                &mut stored,
+                base,
+                LeaderEpoch(1),
+            );
             model.next_sequence += header.record_count;
-            model.sent.push(Sent { end, stored: Bytes::from(stored), header, original });
+            model.sent.push(Sent {
+                end,
+                stored: Bytes::from(stored),
+                header,
+                original,
+            });
         }
         Ok(Appended::Duplicate { .. }) => panic!("a new batch is not a repeated one"),
         // The disk is gone.
@@ -272,9 +355,14 @@ async fn commit(committer: &mut Committer<SimDisk>, model: &Model) {
 fn history(seed: u64) {
     let mut random = Random(seed);
     let world = World {
-        durability: if random.below(2) == 0 { Durability::Flushed } else { Durability::Written },
+        durability: if random.below(2) == 0 {
+            Durability::Flushed
+        } else {
+            Durability::Written
+        },
         segment_bytes: 400_000 + random.below(600_000) as u32,
         partitions: 1 + random.below(4),
+        tiny: random.below(3) == 0,
     };
     let model = Model::default();
     let mut disk = SimDisk::new();
@@ -295,15 +383,27 @@ fn history(seed: u64) {
     // The last word: a recovery that nothing disturbs, twice, with the same result.
     let check = || {
         let disk = disk.after_process_death();
-        block_on(live(&disk, &world, &model, &mut Random(seed), 0, true)).expect("nothing disturbs it");
+        block_on(live(&disk, &world, &model, &mut Random(seed), 0, true))
+            .expect("nothing disturbs it");
         let ends: Vec<Offset> = model.borrow().values().map(|log| log.acked).collect();
         (ends, disk)
     };
     let (first, disk_after) = check();
     let second = {
-        block_on(live(&disk_after.after_process_death(), &world, &model, &mut Random(seed), 0, true))
-            .expect("nothing disturbs it");
-        model.borrow().values().map(|log| log.acked).collect::<Vec<_>>()
+        block_on(live(
+            &disk_after.after_process_death(),
+            &world,
+            &model,
+            &mut Random(seed),
+            0,
+            true,
+        ))
+        .expect("nothing disturbs it");
+        model
+            .borrow()
+            .values()
+            .map(|log| log.acked)
+            .collect::<Vec<_>>()
     };
     assert_eq!(first, second, "RecoveryIsIdempotent");
 }
@@ -314,11 +414,14 @@ fn what_was_acknowledged_is_there_after_any_crash() {
         history(seed.parse().expect("RINKA_SEED is a number"));
         return;
     }
-    let seeds = std::env::var("RINKA_SEEDS").map_or(150, |seeds| seeds.parse().expect("RINKA_SEEDS is a number"));
+    let seeds = std::env::var("RINKA_SEEDS")
+        .map_or(150, |seeds| seeds.parse().expect("RINKA_SEEDS is a number"));
     for seed in 0..seeds {
         let outcome = std::panic::catch_unwind(|| history(seed));
         if let Err(panic) = outcome {
-            eprintln!("seed {seed} failed; replay it with RINKA_SEED={seed} cargo test -p rinka-storage --test histories");
+            eprintln!(
+                "seed {seed} failed; replay it with RINKA_SEED={seed} cargo test -p rinka-storage --test histories"
+            );
             std::panic::resume_unwind(panic);
         }
     }

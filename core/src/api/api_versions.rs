@@ -9,15 +9,26 @@ fn offered() -> Vec<ApiVersion> {
 
 fn range(api: ApiKey) -> ApiVersion {
     let versions = api.advertised();
-    ApiVersion { api_key: api.number(), min_version: versions.min, max_version: versions.max }
+    ApiVersion {
+        api_key: api.number(),
+        min_version: versions.min,
+        max_version: versions.max,
+    }
 }
 
 pub(super) fn handle(version: i16, request: &ApiVersionsRequest) -> ApiVersionsResponse {
-    let named = is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version);
+    let named = is_software_name(&request.client_software_name)
+        && is_software_name(&request.client_software_version);
     if version >= 3 && !named {
-        return ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
+        return ApiVersionsResponse {
+            error_code: ErrorCode::INVALID_REQUEST,
+            ..Default::default()
+        };
     }
-    ApiVersionsResponse { api_keys: offered(), ..Default::default() }
+    ApiVersionsResponse {
+        api_keys: offered(),
+        ..Default::default()
+    }
 }
 
 /// The answer to a version we do not know, at version 0: the error and our range of this API (KIP-511).
@@ -34,7 +45,9 @@ fn is_software_name(name: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     let bytes = name.as_bytes();
     let ends = [bytes.first(), bytes.last()];
-    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric)) && bytes.iter().all(|&byte| inside(byte))
+    ends.iter()
+        .all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+        && bytes.iter().all(|&byte| inside(byte))
 }
 
 #[cfg(test)]

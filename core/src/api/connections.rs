@@ -51,7 +51,9 @@ impl Connections {
             let (open, shard, limits) = (Rc::clone(&open), Rc::clone(shard), Rc::clone(&limits));
             rinka_net::listener::accept(socket, move |stream| {
                 if open.stopping.get() || open.connections.borrow().len() >= connections_max {
-                    log::debug!("a connection was refused: there are {connections_max} on this shard (max.connections)");
+                    log::debug!(
+                        "a connection was refused: there are {connections_max} on this shard (max.connections)"
+                    );
                     return;
                 }
                 open.take(&shard, listener, stream, &limits);
@@ -85,13 +87,30 @@ impl Connections {
 }
 
 impl Open {
-    fn take(self: &Rc<Self>, shard: &Rc<Shard>, listener: usize, stream: TcpStream, limits: &Rc<Limits>) {
-        let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
-        let peer = stream.peer_addr().map_or_else(|_| "an unknown peer".to_owned(), |address| address.to_string());
+    fn take(
+        self: &Rc<Self>,
+        shard: &Rc<Shard>,
+        listener: usize,
+        stream: TcpStream,
+        limits: &Rc<Limits>,
+    ) {
+        let local = stream
+            .local_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
+        let peer = stream.peer_addr().map_or_else(
+            |_| "an unknown peer".to_owned(),
+            |address| address.to_string(),
+        );
         let connection = Rc::new(Connection::new(Socket::new(stream)));
         let number = self.next.replace(self.next.get() + 1);
-        self.connections.borrow_mut().insert(number, Rc::clone(&connection));
-        let context = Rc::new(Context { shard: Rc::clone(shard), listener, local });
+        self.connections
+            .borrow_mut()
+            .insert(number, Rc::clone(&connection));
+        let context = Rc::new(Context {
+            shard: Rc::clone(shard),
+            listener,
+            local,
+        });
         let (open, limits) = (Rc::clone(self), Rc::clone(limits));
         glommio::spawn_local(async move {
             match connection.serve(Dispatch { context }, limits).await {

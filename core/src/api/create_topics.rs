@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use rinka_net::wire::create_topics::{
-    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
 };
 use rinka_net::wire::{ErrorCode, Text};
 use rinka_storage::topic_partition::TopicId;
@@ -13,23 +14,39 @@ use super::Context;
 use super::errors::{create_topic_error, partition_error};
 use crate::controller::topics::{Assignment, CreateTopicResult, NewTopic, create_topics};
 
-pub(super) async fn handle(context: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let names: Vec<Text> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+pub(super) async fn handle(
+    context: &Context,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let names: Vec<Text> = request
+        .topics
+        .iter()
+        .map(|topic| topic.name.clone())
+        .collect();
     let topics: Vec<NewTopic> = request.topics.into_iter().map(new_topic).collect();
     let validate_only = request.validate_only;
     let decided = context
         .shard
-        .change_metadata(move |image, node| create_topics(&topics, validate_only, image, &node.config))
+        .change_metadata(move |image, node| {
+            create_topics(&topics, validate_only, image, &node.config)
+        })
         .await;
     let topics = match decided {
         Ok(results) => results.into_iter().map(result).collect(),
         Err(error) => {
-            let failed = |name| CreatableTopicResult { name, error_code: partition_error(&error), ..Default::default() };
+            let failed = |name| CreatableTopicResult {
+                name,
+                error_code: partition_error(&error),
+                ..Default::default()
+            };
             let names: BTreeMap<Text, ()> = names.into_iter().map(|name| (name, ())).collect();
             names.into_keys().map(failed).collect()
         }
     };
-    CreateTopicsResponse { topics, ..Default::default() }
+    CreateTopicsResponse {
+        topics,
+        ..Default::default()
+    }
 }
 
 fn new_topic(topic: CreatableTopic) -> NewTopic {
@@ -41,12 +58,20 @@ fn new_topic(topic: CreatableTopic) -> NewTopic {
         assignments: topic
             .assignments
             .into_iter()
-            .map(|assignment| Assignment { partition: assignment.partition_index, replicas: assignment.broker_ids })
+            .map(|assignment| Assignment {
+                partition: assignment.partition_index,
+                replicas: assignment.broker_ids,
+            })
             .collect(),
         configs: topic
             .configs
             .into_iter()
-            .map(|config| (config.name.to_string(), config.value.map(|value| value.to_string())))
+            .map(|config| {
+                (
+                    config.name.to_string(),
+                    config.value.map(|value| value.to_string()),
+                )
+            })
             .collect(),
     }
 }

@@ -1,44 +1,74 @@
 //! DeleteTopics (20): the controller decides; files go in the background.
 
-use rinka_net::wire::delete_topics::{DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse};
 use rinka_net::wire::Text;
+use rinka_net::wire::delete_topics::{
+    DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
+};
 use rinka_storage::topic_partition::TopicId;
 
 use super::Context;
 use super::errors::{delete_topic_error, partition_error};
 use crate::controller::topics::{DeleteTopicResult, TopicReference, delete_topics};
 
-pub(super) async fn handle(context: &Context, version: i16, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let by_name = request.topic_names.iter().map(|name| TopicReference::Name(name.to_string()));
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let by_name = request
+        .topic_names
+        .iter()
+        .map(|name| TopicReference::Name(name.to_string()));
     let by_either = request.topics.iter().map(|topic| match &topic.name {
         Some(name) => TopicReference::Name(name.to_string()),
         None => TopicReference::Id(TopicId(topic.topic_id)),
     });
     let topics: Vec<TopicReference> = by_name.chain(by_either).collect();
     let wanted = topics.clone();
-    let decided = context.shard.change_metadata(move |image, node| delete_topics(&topics, image, &node.config)).await;
+    let decided = context
+        .shard
+        .change_metadata(move |image, node| delete_topics(&topics, image, &node.config))
+        .await;
     let responses = match decided {
-        Ok(results) => results.into_iter().map(|deleted| result(deleted, version)).collect(),
+        Ok(results) => results
+            .into_iter()
+            .map(|deleted| result(deleted, version))
+            .collect(),
         Err(error) => wanted
             .into_iter()
-            .map(|topic| DeletableTopicResult { error_code: partition_error(&error), ..named(topic) })
+            .map(|topic| DeletableTopicResult {
+                error_code: partition_error(&error),
+                ..named(topic)
+            })
             .collect(),
     };
-    DeleteTopicsResponse { responses, ..Default::default() }
+    DeleteTopicsResponse {
+        responses,
+        ..Default::default()
+    }
 }
 
 fn named(topic: TopicReference) -> DeletableTopicResult {
     match topic {
-        TopicReference::Name(name) => DeletableTopicResult { name: Some(Text::from(name)), ..Default::default() },
-        TopicReference::Id(id) => DeletableTopicResult { name: None, topic_id: id.0, ..Default::default() },
+        TopicReference::Name(name) => DeletableTopicResult {
+            name: Some(Text::from(name)),
+            ..Default::default()
+        },
+        TopicReference::Id(id) => DeletableTopicResult {
+            name: None,
+            topic_id: id.0,
+            ..Default::default()
+        },
     }
 }
 
 fn result(result: DeleteTopicResult, version: i16) -> DeletableTopicResult {
     match result.outcome {
-        Ok((name, id)) => {
-            DeletableTopicResult { name: Some(Text::from(name)), topic_id: id.0, ..Default::default() }
-        }
+        Ok((name, id)) => DeletableTopicResult {
+            name: Some(Text::from(name)),
+            topic_id: id.0,
+            ..Default::default()
+        },
         Err(error) => DeletableTopicResult {
             error_code: delete_topic_error(error, version),
             error_message: Some(Text::from(error.to_string())),

@@ -1,6 +1,8 @@
 //! DescribeCluster (60): cluster id, controller, brokers.
 
-use rinka_net::wire::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
+use rinka_net::wire::describe_cluster::{
+    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
+};
 use rinka_net::wire::{ErrorCode, Text};
 
 use super::Context;
@@ -11,12 +13,18 @@ const BROKERS: i8 = 1;
 /// DESCRIBE, ALTER and the others that Kafka has for a cluster: without an authorizer all are allowed.
 const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
-pub(super) fn handle(context: &Context, version: i16, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+pub(super) fn handle(
+    context: &Context,
+    version: i16,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
     let node = &context.shard.node;
     if version >= 1 && request.endpoint_type != BROKERS {
         return DescribeClusterResponse {
             error_code: ErrorCode::MISMATCHED_ENDPOINT_TYPE,
-            error_message: Some(Text::from("The request was sent to an endpoint of the wrong type.")),
+            error_message: Some(Text::from(
+                "The request was sent to an endpoint of the wrong type.",
+            )),
             endpoint_type: BROKERS,
             ..Default::default()
         };

@@ -1,8 +1,8 @@
 //! DescribeConfigs (32): every key of a topic or of this broker, with source and synonyms.
 
 use rinka_net::wire::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
-    DescribeConfigsResult, DescribeConfigsSynonym,
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use rinka_net::wire::{ErrorCode, Text};
 
@@ -13,7 +13,10 @@ use crate::controller::topic_name;
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-pub(super) fn handle(context: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(super) fn handle(
+    context: &Context,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let results = request
         .resources
         .iter()
@@ -35,15 +38,27 @@ pub(super) fn handle(context: &Context, request: DescribeConfigsRequest) -> Desc
                 configs: entries
                     .into_iter()
                     .filter(wanted)
-                    .map(|entry| result(entry, request.include_synonyms, request.include_documentation))
+                    .map(|entry| {
+                        result(
+                            entry,
+                            request.include_synonyms,
+                            request.include_documentation,
+                        )
+                    })
                     .collect(),
             }
         })
         .collect();
-    DescribeConfigsResponse { results, ..Default::default() }
+    DescribeConfigsResponse {
+        results,
+        ..Default::default()
+    }
 }
 
-fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
+fn describe(
+    context: &Context,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
     let node = &context.shard.node;
     let name = resource.resource_name.as_str();
     match resource.resource_type {
@@ -53,7 +68,10 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
             }
             let image = context.shard.image.borrow();
             let topic = image.topic_named(name).ok_or_else(|| {
-                (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.message().to_owned())
+                (
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.message().to_owned(),
+                )
             })?;
             Ok(describe_topic(&topic.overrides, &node.config))
         }
@@ -64,15 +82,25 @@ fn describe(context: &Context, resource: &DescribeConfigsResource) -> Result<Vec
             if known {
                 Ok(describe_broker(&node.config))
             } else {
-                let message = format!("Unexpected broker id, expected {}, but received {name}", node.id);
+                let message = format!(
+                    "Unexpected broker id, expected {}, but received {name}",
+                    node.id
+                );
                 Err((ErrorCode::INVALID_REQUEST, message))
             }
         }
-        other => Err((ErrorCode::INVALID_REQUEST, format!("Unsupported resource type: {other}"))),
+        other => Err((
+            ErrorCode::INVALID_REQUEST,
+            format!("Unsupported resource type: {other}"),
+        )),
     }
 }
 
-fn result(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
+fn result(
+    entry: ConfigEntry,
+    synonyms: bool,
+    documentation: bool,
+) -> DescribeConfigsResourceResult {
     let shown = if synonyms { entry.synonyms } else { Vec::new() };
     DescribeConfigsResourceResult {
         name: Text::from(entry.name),

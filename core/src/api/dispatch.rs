@@ -4,10 +4,17 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use rinka_net::connection::{Outcome, Reply, Service};
-use rinka_net::wire::{ApiKey, DecodeError, Field, Reader, RequestHeader, Version, decode_request_header, encode_response};
+use rinka_net::wire::{
+    ApiKey, DecodeError, Field, Reader, RequestHeader, Version, decode_request_header,
+    encode_response,
+};
 
-use super::{Context, api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch};
-use super::{find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce};
+use super::{
+    Context, api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
+};
+use super::{
+    find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+};
 
 /// A connection's way to the APIs.
 pub(super) struct Dispatch {
@@ -29,69 +36,104 @@ impl Dispatch {
     async fn start(&self, reader: &mut Reader) -> Result<Outcome, DecodeError> {
         let header = decode_request_header(reader)?;
         let Some(api) = ApiKey::from_number(header.api_key) else {
-            return Ok(Outcome::Close(format!("API key {} is not offered", header.api_key)));
+            return Ok(Outcome::Close(format!(
+                "API key {} is not offered",
+                header.api_key
+            )));
         };
         let version = header.api_version;
         if !api.versions().contains(version) {
             // Only of this API Kafka answers a version it does not know, so that clients can find a common one (KIP-511).
             return Ok(match api {
-                ApiKey::ApiVersions => reply(&header, api, 0, async { api_versions::unsupported_version() }),
+                ApiKey::ApiVersions => reply(&header, api, 0, async {
+                    api_versions::unsupported_version()
+                }),
                 _ => Outcome::Close(format!("{api} version {version} is not offered")),
             });
         }
-        let read = Version { number: version, flexible: api.is_flexible(version) };
+        let read = Version {
+            number: version,
+            flexible: api.is_flexible(version),
+        };
         let context = Rc::clone(&self.context);
         Ok(match api {
             ApiKey::Produce => produce::start(context, header, Field::read(reader, read)?).await,
             ApiKey::Fetch => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { fetch::handle(&context, version, request).await })
+                reply(&header, api, version, async move {
+                    fetch::handle(&context, version, request).await
+                })
             }
             ApiKey::ListOffsets => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { list_offsets::handle(&context, version, request).await })
+                reply(&header, api, version, async move {
+                    list_offsets::handle(&context, version, request).await
+                })
             }
             ApiKey::Metadata => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { metadata::handle(&context, version, request).await })
+                reply(&header, api, version, async move {
+                    metadata::handle(&context, version, request).await
+                })
             }
             ApiKey::FindCoordinator => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { find_coordinator::handle(&context, version, request) })
+                reply(&header, api, version, async move {
+                    find_coordinator::handle(&context, version, request)
+                })
             }
             ApiKey::ApiVersions => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { api_versions::handle(version, &request) })
+                reply(&header, api, version, async move {
+                    api_versions::handle(version, &request)
+                })
             }
             ApiKey::CreateTopics => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { create_topics::handle(&context, request).await })
+                reply(&header, api, version, async move {
+                    create_topics::handle(&context, request).await
+                })
             }
             ApiKey::DeleteTopics => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { delete_topics::handle(&context, version, request).await })
+                reply(&header, api, version, async move {
+                    delete_topics::handle(&context, version, request).await
+                })
             }
             ApiKey::InitProducerId => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { init_producer_id::handle(&context, request).await })
+                reply(&header, api, version, async move {
+                    init_producer_id::handle(&context, request).await
+                })
             }
             ApiKey::OffsetForLeaderEpoch => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { offset_for_leader_epoch::handle(&context, request).await })
+                reply(&header, api, version, async move {
+                    offset_for_leader_epoch::handle(&context, request).await
+                })
             }
             ApiKey::DescribeConfigs => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { describe_configs::handle(&context, request) })
+                reply(&header, api, version, async move {
+                    describe_configs::handle(&context, request)
+                })
             }
             ApiKey::DescribeCluster => {
                 let request = Field::read(reader, read)?;
-                reply(&header, api, version, async move { describe_cluster::handle(&context, version, &request) })
+                reply(&header, api, version, async move {
+                    describe_cluster::handle(&context, version, &request)
+                })
             }
         })
     }
 }
 
-fn reply<R: Field>(header: &RequestHeader, api: ApiKey, version: i16, work: impl Future<Output = R> + 'static) -> Outcome {
+fn reply<R: Field>(
+    header: &RequestHeader,
+    api: ApiKey,
+    version: i16,
+    work: impl Future<Output = R> + 'static,
+) -> Outcome {
     let correlation_id = header.correlation_id;
     Outcome::Reply(Box::pin(async move {
         let response = work.await;

@@ -19,7 +19,9 @@ pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
         PartitionError::NotEnoughReplicas => ErrorCode::NOT_ENOUGH_REPLICAS,
         PartitionError::Batch(error) => match error {
             ProduceBatchError::Corrupt => ErrorCode::CORRUPT_MESSAGE,
-            ProduceBatchError::InvalidRecord(_) | ProduceBatchError::KeyMissing { .. } => ErrorCode::INVALID_RECORD,
+            ProduceBatchError::InvalidRecord(_) | ProduceBatchError::KeyMissing { .. } => {
+                ErrorCode::INVALID_RECORD
+            }
             ProduceBatchError::UnsupportedCompression => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
             ProduceBatchError::TooLarge => ErrorCode::MESSAGE_TOO_LARGE,
             ProduceBatchError::Timestamp => ErrorCode::INVALID_TIMESTAMP,
@@ -31,7 +33,9 @@ pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
             AppendError::Producer(ProducerStateError::OutOfOrderSequence { .. }) => {
                 ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
             }
-            AppendError::Producer(ProducerStateError::InvalidProducerEpoch { .. }) => ErrorCode::INVALID_PRODUCER_EPOCH,
+            AppendError::Producer(ProducerStateError::InvalidProducerEpoch { .. }) => {
+                ErrorCode::INVALID_PRODUCER_EPOCH
+            }
         },
         PartitionError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
         PartitionError::Storage(_) => ErrorCode::KAFKA_STORAGE_ERROR,
@@ -44,23 +48,29 @@ pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
 /// A sentence for the client's log, where the code alone does not say it.
 pub(super) fn partition_error_message(error: &PartitionError) -> Option<Text> {
     match error {
-        PartitionError::Batch(ProduceBatchError::InvalidRecord(reason)) => Some(Text::from(*reason)),
-        PartitionError::Batch(ProduceBatchError::KeyMissing { .. }) => {
-            Some(Text::from("A compacted topic cannot accept a message without key."))
+        PartitionError::Batch(ProduceBatchError::InvalidRecord(reason)) => {
+            Some(Text::from(*reason))
         }
+        PartitionError::Batch(ProduceBatchError::KeyMissing { .. }) => Some(Text::from(
+            "A compacted topic cannot accept a message without key.",
+        )),
         PartitionError::Append(AppendError::Failed(reason)) | PartitionError::Storage(reason) => {
             Some(Text::from(reason.clone()))
         }
-        PartitionError::Append(AppendError::Producer(ProducerStateError::OutOfOrderSequence { expected })) => {
-            Some(Text::from(format!("Out of order sequence number: expected {expected}.")))
-        }
+        PartitionError::Append(AppendError::Producer(ProducerStateError::OutOfOrderSequence {
+            expected,
+        })) => Some(Text::from(format!(
+            "Out of order sequence number: expected {expected}."
+        ))),
         _ => None,
     }
 }
 
 pub(super) fn create_topic_error(error: &CreateTopicError) -> ErrorCode {
     match error {
-        CreateTopicError::InvalidName(_) | CreateTopicError::NameCollides { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        CreateTopicError::InvalidName(_) | CreateTopicError::NameCollides { .. } => {
+            ErrorCode::INVALID_TOPIC_EXCEPTION
+        }
         CreateTopicError::Reserved(_) => ErrorCode::TOPIC_AUTHORIZATION_FAILED,
         CreateTopicError::Exists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
         CreateTopicError::InvalidPartitions => ErrorCode::INVALID_PARTITIONS,

@@ -44,13 +44,24 @@ struct ReadResult {
     error: Option<PartitionError>,
 }
 
-pub(super) async fn handle(context: &Context, version: i16, request: FetchRequest) -> FetchResponse {
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: FetchRequest,
+) -> FetchResponse {
     let shard = &context.shard;
     // Only brokers may fetch as replicas, and they have other ways.
-    let replica = if version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+    let replica = if version >= 15 {
+        request.replica_state.replica_id
+    } else {
+        request.replica_id
+    };
     let refuse_all = (replica >= 0).then_some(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     if request.session_id != 0 && request.session_epoch > 0 {
-        return FetchResponse { error_code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND, ..Default::default() };
+        return FetchResponse {
+            error_code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
+            ..Default::default()
+        };
     }
     let aborted = (request.isolation_level == READ_COMMITTED).then(Vec::new);
     let empty = PartitionData {
@@ -83,19 +94,35 @@ pub(super) async fn handle(context: &Context, version: i16, request: FetchReques
                 }
                 Err(error) => error,
             };
-            partitions.push(PartitionData { partition_index: asked.partition, error_code, ..empty.clone() });
+            partitions.push(PartitionData {
+                partition_index: asked.partition,
+                error_code,
+                ..empty.clone()
+            });
         }
         let (topic, topic_id) = (topic.topic.clone(), topic.topic_id);
-        response.responses.push(FetchableTopicResponse { topic, topic_id, partitions });
+        response.responses.push(FetchableTopicResponse {
+            topic,
+            topic_id,
+            partitions,
+        });
     }
-    let any_failed = response.responses.iter().flat_map(|topic| &topic.partitions).any(|p| p.error_code.is_error());
+    let any_failed = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .any(|p| p.error_code.is_error());
     let wait = match any_failed || parts.is_empty() {
         // Errors are told at once; a fetch of nothing has nothing to wait for but its time.
         true => Duration::ZERO,
-        false => Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX),
+        false => {
+            Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX)
+        }
     };
     let budget = Budget {
-        bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(shard.node.config.fetch_bytes_max as usize),
+        bytes_max: usize::try_from(request.max_bytes)
+            .unwrap_or(0)
+            .min(shard.node.config.fetch_bytes_max as usize),
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
     };
     for result in read_or_wait(shard, &parts, &budget, wait).await {
@@ -119,12 +146,21 @@ struct Budget {
     bytes_min: usize,
 }
 
-async fn read_or_wait(shard: &Rc<Shard>, parts: &[ReadPart], budget: &Budget, wait: Duration) -> Vec<ReadResult> {
+async fn read_or_wait(
+    shard: &Rc<Shard>,
+    parts: &[ReadPart],
+    budget: &Budget,
+    wait: Duration,
+) -> Vec<ReadResult> {
     let deadline = shard.now() + wait;
     loop {
         // The bell is made before the read: what is committed between read and watch is seen by the watch.
         let results = read(shard, parts, budget.bytes_max).await;
-        let bytes: usize = results.iter().flat_map(|result| &result.records).map(Bytes::len).sum();
+        let bytes: usize = results
+            .iter()
+            .flat_map(|result| &result.records)
+            .map(Bytes::len)
+            .sum();
         let failed = results.iter().any(|result| result.error.is_some());
         if bytes >= budget.bytes_min || failed || shard.now() >= deadline || shard.stopping() {
             return results;
@@ -147,7 +183,11 @@ async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: usize) -> Vec<Re
     owners.dedup();
     let mut started = Vec::with_capacity(owners.len());
     for owner in owners {
-        let parts: Vec<ReadPart> = parts.iter().filter(|part| shard.owner(part.name) == owner).copied().collect();
+        let parts: Vec<ReadPart> = parts
+            .iter()
+            .filter(|part| shard.owner(part.name) == owner)
+            .copied()
+            .collect();
         let work = shard
             .start_on(owner, Lane::Read, move |shard| {
                 let shard = Rc::clone(shard);

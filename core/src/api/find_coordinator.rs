@@ -3,12 +3,18 @@
 //! Groups and transactions are not offered yet; a client that asks for their coordinator is sent to a live broker, whose
 //! ApiVersions then tells it so plainly, where an error here would make it ask again for ever.
 
-use rinka_net::wire::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
+use rinka_net::wire::find_coordinator::{
+    Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
+};
 use rinka_net::wire::{ErrorCode, Text};
 
 use super::Context;
 
-pub(super) fn handle(context: &Context, version: i16, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub(super) fn handle(
+    context: &Context,
+    version: i16,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
     let brokers = context.shard.node.brokers(context.listener, context.local);
     let known_type = (0..=1).contains(&request.key_type);
     let of = |key: &Text| {
@@ -34,7 +40,10 @@ pub(super) fn handle(context: &Context, version: i16, request: FindCoordinatorRe
     };
     if version >= 4 {
         let coordinators = request.coordinator_keys.iter().map(of).collect();
-        return FindCoordinatorResponse { coordinators, ..Default::default() };
+        return FindCoordinatorResponse {
+            coordinators,
+            ..Default::default()
+        };
     }
     let found = of(&request.key);
     FindCoordinatorResponse {
@@ -48,5 +57,7 @@ pub(super) fn handle(context: &Context, version: i16, request: FindCoordinatorRe
 }
 
 fn crc(bytes: &[u8]) -> usize {
-    bytes.iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)))
+    bytes.iter().fold(0, |sum: usize, byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
+    })
 }

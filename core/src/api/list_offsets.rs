@@ -17,14 +17,24 @@ use crate::shard::mailbox::Lane;
 use crate::shard::offset_lookup::OffsetQuery;
 use crate::shard::partition::PartitionError;
 
-pub(super) async fn handle(context: &Context, version: i16, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
     let image = Arc::clone(&context.shard.image.borrow());
     let mut response = ListOffsetsResponse::default();
     for topic in request.topics {
-        let found = image.topic_named(&topic.name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        let found = image
+            .topic_named(&topic.name)
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         let mut seen = BTreeSet::new();
-        let twice: BTreeSet<i32> =
-            topic.partitions.iter().map(|part| part.partition_index).filter(|index| !seen.insert(*index)).collect();
+        let twice: BTreeSet<i32> = topic
+            .partitions
+            .iter()
+            .map(|part| part.partition_index)
+            .filter(|index| !seen.insert(*index))
+            .collect();
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let name = if twice.contains(&partition.partition_index) {
@@ -37,13 +47,20 @@ pub(super) async fn handle(context: &Context, version: i16, request: ListOffsets
                 Err(error) => failed(partition.partition_index, error),
             });
         }
-        response.topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        response.topics.push(ListOffsetsTopicResponse {
+            name: topic.name,
+            partitions,
+        });
     }
     response
 }
 
 fn failed(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionResponse {
-    ListOffsetsPartitionResponse { partition_index, error_code, ..Default::default() }
+    ListOffsetsPartitionResponse {
+        partition_index,
+        error_code,
+        ..Default::default()
+    }
 }
 
 async fn ask(
@@ -72,7 +89,10 @@ async fn ask(
         })
         .await;
     let answer = match started {
-        Ok(started) => started.wait().await.unwrap_or(Err(PartitionError::Stopping)),
+        Ok(started) => started
+            .wait()
+            .await
+            .unwrap_or(Err(PartitionError::Stopping)),
         Err(_) => Err(PartitionError::Stopping),
     };
     match answer {

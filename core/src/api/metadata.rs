@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use rinka_net::wire::metadata::{
-    MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataTopic,
+    MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse,
+    MetadataTopic,
 };
 use rinka_net::wire::{ErrorCode, Text};
 use rinka_storage::topic_partition::{TopicId, TopicPartition};
@@ -21,27 +22,40 @@ use crate::metadata::topic::Topic;
 const AUTO_CREATED_MAX: usize = 100;
 
 /// READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: without an authorizer all are allowed.
-const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+const TOPIC_OPERATIONS: i32 =
+    1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// The same for a cluster.
 const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
-pub(super) async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: MetadataRequest,
+) -> MetadataResponse {
     let node = &context.shard.node;
     // Version 0 has no null: there an empty list means all.
-    let wanted = request.topics.filter(|topics| version > 0 || !topics.is_empty());
+    let wanted = request
+        .topics
+        .filter(|topics| version > 0 || !topics.is_empty());
     let operations = request.include_topic_authorized_operations;
     let topics = match wanted {
         None => {
             let image = Arc::clone(&context.shard.image.borrow());
-            image.topics().map(|topic| describe(context, topic, operations)).collect()
+            image
+                .topics()
+                .map(|topic| describe(context, topic, operations))
+                .collect()
         }
         Some(wanted) => {
-            let may_create = request.allow_auto_topic_creation && node.config.auto_create_topics_enable;
+            let may_create =
+                request.allow_auto_topic_creation && node.config.auto_create_topics_enable;
             let mut created = 0;
             let mut topics = Vec::with_capacity(wanted.len());
             for topic in wanted {
-                topics.push(find_or_create(context, topic, may_create, &mut created, operations).await);
+                topics.push(
+                    find_or_create(context, topic, may_create, &mut created, operations).await,
+                );
             }
             topics
         }
@@ -91,14 +105,22 @@ async fn find_or_create(
         return failed(Some(name), Uuid::nil(), ErrorCode::INVALID_TOPIC_EXCEPTION);
     }
     if !may_create || *created >= AUTO_CREATED_MAX {
-        return failed(Some(name), Uuid::nil(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        return failed(
+            Some(name),
+            Uuid::nil(),
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        );
     }
     *created += 1;
     match create(context, name.to_string()).await {
         Ok(image) => match image.topic_named(&name) {
             Some(topic) => describe(context, topic, operations),
             // Deleted again in the same moment.
-            None => failed(Some(name), Uuid::nil(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            None => failed(
+                Some(name),
+                Uuid::nil(),
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            ),
         },
         Err(error) => failed(Some(name), Uuid::nil(), error),
     }
@@ -114,24 +136,44 @@ async fn create(context: &Context, name: String) -> Result<Arc<MetadataImage>, E
     match created {
         Ok(_) => Ok(Arc::clone(&shard.image.borrow())),
         // Somebody else asked for it in the same moment.
-        Err(crate::controller::error::CreateTopicError::Exists(_)) => Ok(Arc::clone(&shard.image.borrow())),
+        Err(crate::controller::error::CreateTopicError::Exists(_)) => {
+            Ok(Arc::clone(&shard.image.borrow()))
+        }
         Err(error) => Err(create_topic_error(&error)),
     }
 }
 
 fn failed(name: Option<Text>, topic_id: Uuid, error_code: ErrorCode) -> MetadataTopic {
     // Versions below 12 have no null name; an empty one says the same there.
-    MetadataTopic { error_code, name, topic_id, ..Default::default() }
+    MetadataTopic {
+        error_code,
+        name,
+        topic_id,
+        ..Default::default()
+    }
 }
 
 fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic {
     let shard = &context.shard;
     let partitions = topic.partitions.iter().map(|(index, state)| {
-        let name = TopicPartition { topic_id: topic.id, partition: index };
+        let name = TopicPartition {
+            topic_id: topic.id,
+            partition: index,
+        };
         // Under core routing the broker that leads is the shard that owns; replicas live where their leader says.
-        let broker = |id: &i32| if *id == shard.node.id { shard.node.broker_id(shard.owner(name)) } else { *id };
+        let broker = |id: &i32| {
+            if *id == shard.node.id {
+                shard.node.broker_id(shard.owner(name))
+            } else {
+                *id
+            }
+        };
         MetadataPartition {
-            error_code: if state.leader.is_some() { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
+            error_code: if state.leader.is_some() {
+                ErrorCode::NONE
+            } else {
+                ErrorCode::LEADER_NOT_AVAILABLE
+            },
             partition_index: index,
             leader_id: state.leader.as_ref().map_or(-1, broker),
             leader_epoch: state.leader_epoch.0,
@@ -146,6 +188,10 @@ fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic
         topic_id: topic.id.0,
         is_internal: topic_name::is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: if operations { TOPIC_OPERATIONS } else { i32::MIN },
+        topic_authorized_operations: if operations {
+            TOPIC_OPERATIONS
+        } else {
+            i32::MIN
+        },
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rinka_net::wire::ErrorCode;
 use rinka_net::wire::offset_for_leader_epoch::{
-    LeaderEpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+    LeaderEpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    OffsetForLeaderTopicResult,
 };
 use rinka_storage::leader_epoch::LeaderEpoch;
 
@@ -14,16 +15,24 @@ use super::{Context, topics};
 use crate::shard::mailbox::Lane;
 use crate::shard::partition::PartitionError;
 
-pub(super) async fn handle(context: &Context, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+pub(super) async fn handle(
+    context: &Context,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
     let shard = &context.shard;
     let image = Arc::clone(&shard.image.borrow());
     let mut response = OffsetForLeaderEpochResponse::default();
     for topic in request.topics {
-        let found = image.topic_named(&topic.topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        let found = image
+            .topic_named(&topic.topic)
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in topic.partitions {
-            let failed =
-                |error_code| LeaderEpochEndOffset { error_code, partition: asked.partition, ..Default::default() };
+            let failed = |error_code| LeaderEpochEndOffset {
+                error_code,
+                partition: asked.partition,
+                ..Default::default()
+            };
             let name = match topics::partition(found, asked.partition) {
                 Ok(name) => name,
                 Err(error) => {
@@ -39,7 +48,10 @@ pub(super) async fn handle(context: &Context, request: OffsetForLeaderEpochReque
                 })
                 .await;
             let answer = match started {
-                Ok(started) => started.wait().await.unwrap_or(Err(PartitionError::Stopping)),
+                Ok(started) => started
+                    .wait()
+                    .await
+                    .unwrap_or(Err(PartitionError::Stopping)),
                 Err(_) => Err(PartitionError::Stopping),
             };
             partitions.push(match answer {
@@ -53,7 +65,10 @@ pub(super) async fn handle(context: &Context, request: OffsetForLeaderEpochReque
                 Err(error) => failed(partition_error(&error)),
             });
         }
-        response.topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });
+        response.topics.push(OffsetForLeaderTopicResult {
+            topic: topic.topic,
+            partitions,
+        });
     }
     response
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rinka_net::connection::{Outcome, Reply};
 use rinka_net::wire::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
 };
 use rinka_net::wire::{ApiKey, ErrorCode, Records, RequestHeader, Text, encode_response};
 use rinka_storage::record_batch::ProduceBatchError;
@@ -15,9 +16,9 @@ use rinka_storage::record_batch::ProduceBatchError;
 use super::Context;
 use super::errors::{partition_error, partition_error_message};
 use super::topics;
+use crate::shard::Started;
 use crate::shard::mailbox::{Gone, Lane};
 use crate::shard::partition::{PartitionError, ProducePart, Produced};
-use crate::shard::Started;
 
 type Results = Vec<Result<Produced, PartitionError>>;
 
@@ -27,15 +28,25 @@ struct ShardPart {
     places: Vec<(usize, usize)>,
 }
 
-pub(super) async fn start(context: Rc<Context>, header: RequestHeader, request: ProduceRequest) -> Outcome {
+pub(super) async fn start(
+    context: Rc<Context>,
+    header: RequestHeader,
+    request: ProduceRequest,
+) -> Outcome {
     let version = header.api_version;
     let acks = request.acks;
     let mut response = prepare(&request, version);
     if !(-1..=1).contains(&acks) {
-        for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
+        for partition in response
+            .responses
+            .iter_mut()
+            .flat_map(|topic| &mut topic.partition_responses)
+        {
             partition.error_code = ErrorCode::INVALID_REQUIRED_ACKS;
         }
-        return Outcome::Reply(Box::pin(async move { send(version, header.correlation_id, &response) }));
+        return Outcome::Reply(Box::pin(async move {
+            send(version, header.correlation_id, &response)
+        }));
     }
     let parts = begin(&context, version, request, &mut response).await;
     Outcome::Reply(Box::pin(async move {
@@ -45,24 +56,42 @@ pub(super) async fn start(context: Rc<Context>, header: RequestHeader, request: 
                 Err(Gone) => Vec::new(),
             };
             let stopping = std::iter::repeat_with(|| Err(PartitionError::Stopping));
-            for ((topic, partition), result) in part.places.into_iter().zip(results.into_iter().chain(stopping)) {
-                fill(&mut response.responses[topic].partition_responses[partition], result);
+            for ((topic, partition), result) in part
+                .places
+                .into_iter()
+                .zip(results.into_iter().chain(stopping))
+            {
+                fill(
+                    &mut response.responses[topic].partition_responses[partition],
+                    result,
+                );
             }
         }
         if acks != 0 {
             return send(version, header.correlation_id, &response);
         }
         // There is no response to carry an error in: the connection's end is the only sign Kafka gives.
-        let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        let mut partitions = response
+            .responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses);
         match partitions.find(|partition| partition.error_code.is_error()) {
-            Some(failed) => Reply::Close(format!("a produce request with acks=0 failed: {}", failed.error_code)),
+            Some(failed) => Reply::Close(format!(
+                "a produce request with acks=0 failed: {}",
+                failed.error_code
+            )),
             None => Reply::Send(Vec::new()),
         }
     }))
 }
 
 fn send(version: i16, correlation_id: i32, response: &ProduceResponse) -> Reply {
-    Reply::Send(encode_response(ApiKey::Produce, version, correlation_id, response))
+    Reply::Send(encode_response(
+        ApiKey::Produce,
+        version,
+        correlation_id,
+        response,
+    ))
 }
 
 /// The response's shape: the request's topics and partitions in their order.
@@ -106,11 +135,18 @@ async fn begin(
             let name = match topics::partition(found, data.index) {
                 Ok(name) => name,
                 Err(error) => {
-                    response.responses[topic_index].partition_responses[partition_index].error_code = error;
+                    response.responses[topic_index].partition_responses[partition_index]
+                        .error_code = error;
                     continue;
                 }
             };
-            let part = ProducePart { name, records: only(data.records), version, acks: request.acks, timeout };
+            let part = ProducePart {
+                name,
+                records: only(data.records),
+                version,
+                acks: request.acks,
+                timeout,
+            };
             let owner = shard.owner(name);
             let place = (topic_index, partition_index);
             match of_shards.iter_mut().find(|(shard, ..)| *shard == owner) {
@@ -124,15 +160,23 @@ async fn begin(
     }
     let mut started = Vec::with_capacity(of_shards.len());
     for (owner, parts, places) in of_shards {
-        let append = shard.start_on(owner, Lane::Write, move |shard| shard.produce(parts)).await;
-        started.push(ShardPart { started: append, places });
+        let append = shard
+            .start_on(owner, Lane::Write, move |shard| shard.produce(parts))
+            .await;
+        started.push(ShardPart {
+            started: append,
+            places,
+        });
     }
     started
 }
 
 /// A request's records are one slice of its frame.
 fn only(records: Records) -> Bytes {
-    records.0.and_then(|mut slices| slices.pop()).unwrap_or_default()
+    records
+        .0
+        .and_then(|mut slices| slices.pop())
+        .unwrap_or_default()
 }
 
 fn fill(response: &mut PartitionProduceResponse, result: Result<Produced, PartitionError>) {
@@ -148,7 +192,9 @@ fn fill(response: &mut PartitionProduceResponse, result: Result<Produced, Partit
             if let PartitionError::Batch(ProduceBatchError::KeyMissing { record }) = error {
                 response.record_errors = vec![BatchIndexAndErrorMessage {
                     batch_index: record,
-                    batch_index_error_message: Some(Text::from("A record of a compacted topic needs a key.")),
+                    batch_index_error_message: Some(Text::from(
+                        "A record of a compacted topic needs a key.",
+                    )),
                 }];
             }
         }

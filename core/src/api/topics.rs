@@ -21,15 +21,23 @@ pub(super) fn find<'a>(
     if by_id {
         image.topic(TopicId(id)).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
     } else {
-        image.topic_named(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+        image
+            .topic_named(name)
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
 }
 
 /// One partition of a topic that was found.
-pub(super) fn partition(topic: Result<&Arc<Topic>, ErrorCode>, partition: i32) -> Result<TopicPartition, ErrorCode> {
+pub(super) fn partition(
+    topic: Result<&Arc<Topic>, ErrorCode>,
+    partition: i32,
+) -> Result<TopicPartition, ErrorCode> {
     let topic = topic?;
     match topic.partition(partition) {
-        Some(_) => Ok(TopicPartition { topic_id: topic.id, partition }),
+        Some(_) => Ok(TopicPartition {
+            topic_id: topic.id,
+            partition,
+        }),
         None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     }
 }

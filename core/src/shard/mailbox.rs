@@ -36,7 +36,13 @@ pub(crate) struct Inbox {
 pub(crate) fn mailbox() -> (Mailbox, Inbox) {
     let (write_sender, write) = flume::bounded(LANE_WORK_MAX);
     let (read_sender, read) = flume::bounded(LANE_WORK_MAX);
-    (Mailbox { write: write_sender, read: read_sender }, Inbox { write, read })
+    (
+        Mailbox {
+            write: write_sender,
+            read: read_sender,
+        },
+        Inbox { write, read },
+    )
 }
 
 /// The other shard is gone: the process is ending.

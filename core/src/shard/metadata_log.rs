@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use rinka_storage::record_batch::RecordBatchBuilder;
 
+use super::Shard;
 use super::mailbox::Lane;
 use super::partition::PartitionError;
 use super::shard_map::METADATA;
-use super::Shard;
 use crate::controller::Decision;
 use crate::metadata::image::MetadataImage;
 use crate::node::Node;
@@ -52,11 +52,17 @@ impl Shard {
             batch.append(now, None, Some(&value));
         }
         self.store.admit().await;
-        let committed = partition.append_own(&self, &batch.build()).map_err(PartitionError::Append)?;
-        committed.wait().await.unwrap_or(Err(PartitionError::Stopping))?;
+        let committed = partition
+            .append_own(&self, &batch.build())
+            .map_err(PartitionError::Append)?;
+        committed
+            .wait()
+            .await
+            .unwrap_or(Err(PartitionError::Stopping))?;
         let mut next = MetadataImage::clone(&image);
         for record in &change.records {
-            next.replay(record).expect("the controller decided it against this image");
+            next.replay(record)
+                .expect("the controller decided it against this image");
         }
         self.publish(Arc::new(next)).await?;
         Ok(change.response)
@@ -71,7 +77,11 @@ impl Shard {
                 shard.reconcile(&image);
                 std::future::ready(())
             };
-            answers.push(self.start_on(shard, Lane::Read, reconcile).await.map_err(|_| PartitionError::Stopping)?);
+            answers.push(
+                self.start_on(shard, Lane::Read, reconcile)
+                    .await
+                    .map_err(|_| PartitionError::Stopping)?,
+            );
         }
         for answer in answers {
             answer.wait().await.map_err(|_| PartitionError::Stopping)?;

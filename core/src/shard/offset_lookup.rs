@@ -44,7 +44,11 @@ impl Shard {
         partition.check_epoch(believed_epoch)?;
         let mark = |offset| {
             let leader_epoch = Some(partition.leader_epoch());
-            Ok(FoundOffset { offset: Some(offset), timestamp: -1, leader_epoch })
+            Ok(FoundOffset {
+                offset: Some(offset),
+                timestamp: -1,
+                leader_epoch,
+            })
         };
         let found = match query {
             OffsetQuery::Latest => return mark(partition.high_watermark()),
@@ -52,7 +56,13 @@ impl Shard {
             OffsetQuery::LatestTiered => None,
             OffsetQuery::AtOrAfter(timestamp) => partition.search(&self, timestamp).await?,
             OffsetQuery::MaxTimestamp => {
-                let max = partition.log.borrow().segments().iter().map(|segment| segment.max_timestamp).max();
+                let max = partition
+                    .log
+                    .borrow()
+                    .segments()
+                    .iter()
+                    .map(|segment| segment.max_timestamp)
+                    .max();
                 match max {
                     Some(max @ 0..) => partition.search(&self, max).await?,
                     _ => None,
@@ -65,7 +75,11 @@ impl Shard {
                 timestamp: found.timestamp,
                 leader_epoch: Some(partition.leader_epoch()),
             },
-            None => FoundOffset { offset: None, timestamp: -1, leader_epoch: None },
+            None => FoundOffset {
+                offset: None,
+                timestamp: -1,
+                leader_epoch: None,
+            },
         })
     }
 
@@ -89,10 +103,18 @@ impl Shard {
 
 impl Partition {
     /// The first committed record with this timestamp or a later one.
-    async fn search(self: &Rc<Self>, shard: &Shard, timestamp: i64) -> Result<Option<TimestampAndOffset>, PartitionError> {
+    async fn search(
+        self: &Rc<Self>,
+        shard: &Shard,
+        timestamp: i64,
+    ) -> Result<Option<TimestampAndOffset>, PartitionError> {
         let segments: Vec<Offset> = {
             let log = self.log.borrow();
-            log.segments().iter().filter(|segment| segment.max_timestamp >= timestamp).map(|segment| segment.base).collect()
+            log.segments()
+                .iter()
+                .filter(|segment| segment.max_timestamp >= timestamp)
+                .map(|segment| segment.base)
+                .collect()
         };
         for base in segments {
             let index = shard.store.files.time_index(&self.log, base).await;
@@ -104,7 +126,8 @@ impl Partition {
                     break;
                 }
                 for batch in batches {
-                    let header = RecordBatchHeader::parse(&batch).map_err(|_| PartitionError::Damaged)?;
+                    let header =
+                        RecordBatchHeader::parse(&batch).map_err(|_| PartitionError::Damaged)?;
                     offset = header.end_offset();
                     if header.max_timestamp < timestamp {
                         continue;

@@ -98,7 +98,12 @@ impl PendingProduce {
 }
 
 impl Partition {
-    pub(crate) fn new(name: TopicPartition, log: LogHandle, config: Arc<TopicConfig>, leader: Leader) -> Self {
+    pub(crate) fn new(
+        name: TopicPartition,
+        log: LogHandle,
+        config: Arc<TopicConfig>,
+        leader: Leader,
+    ) -> Self {
         Self {
             name,
             log,
@@ -144,7 +149,9 @@ impl Partition {
                 }
                 // acks=1 waits as acks=all does: with one replica they are the same, and an answer always means durable.
                 let (give, wait) = promise();
-                self.acks.borrow_mut().wait(end, shard.now() + part.timeout, give);
+                self.acks
+                    .borrow_mut()
+                    .wait(end, shard.now() + part.timeout, give);
                 shard.note_wait(self);
                 PendingProduce::Waiting(wait, produced)
             }
@@ -152,7 +159,11 @@ impl Partition {
         }
     }
 
-    fn append(&self, shard: &Shard, part: &ProducePart) -> Result<(Appended, Produced), PartitionError> {
+    fn append(
+        &self,
+        shard: &Shard,
+        part: &ProducePart,
+    ) -> Result<(Appended, Produced), PartitionError> {
         let config = Arc::clone(&self.config.borrow());
         let now = shard.wall_clock();
         let limits = ProduceLimits {
@@ -164,10 +175,14 @@ impl Partition {
             log_append_time: config.timestamp_type == TimestampType::LogAppendTime,
             keys_required: config.cleanup.compact,
         };
-        let header = record_batch::validate_produced(&part.records, &limits).map_err(PartitionError::Batch)?;
+        let header = record_batch::validate_produced(&part.records, &limits)
+            .map_err(PartitionError::Batch)?;
         self.leader
             .borrow()
-            .check_min_in_sync_replicas(part.acks, usize::try_from(config.min_insync_replicas).unwrap_or(1))
+            .check_min_in_sync_replicas(
+                part.acks,
+                usize::try_from(config.min_insync_replicas).unwrap_or(1),
+            )
             .map_err(|_| PartitionError::NotEnoughReplicas)?;
         let log_append_time = limits.log_append_time.then_some(now);
         let epoch = self.leader_epoch();
@@ -184,15 +199,28 @@ impl Partition {
             }
             Appended::Duplicate { base, .. } => base,
         };
-        Ok((appended, Produced { base_offset, log_append_time, log_start: self.log_start() }))
+        Ok((
+            appended,
+            Produced {
+                base_offset,
+                log_append_time,
+                log_start: self.log_start(),
+            },
+        ))
     }
 
     /// The broker's own appends (the metadata log): resolves once they are committed.
-    pub(crate) fn append_own(&self, shard: &Shard, batch: &Bytes) -> Result<Promised<Result<(), PartitionError>>, AppendError> {
+    pub(crate) fn append_own(
+        &self,
+        shard: &Shard,
+        batch: &Bytes,
+    ) -> Result<Promised<Result<(), PartitionError>>, AppendError> {
         let header = RecordBatchHeader::parse(batch).expect("we built it");
         let epoch = self.leader_epoch();
         let appended = shard.store.append(&self.log, &header, batch, epoch, None)?;
-        let Appended::New { end, .. } = appended else { unreachable!("it has no producer id") };
+        let Appended::New { end, .. } = appended else {
+            unreachable!("it has no producer id")
+        };
         let mut actions = Vec::new();
         self.leader.borrow_mut().on_append(end, &mut actions);
         self.carry_out(&mut actions);
@@ -249,7 +277,9 @@ impl Partition {
             let _ = bell.try_send(());
             return;
         }
-        self.watches.borrow_mut().wait(seen.plus(1), deadline, bell.clone());
+        self.watches
+            .borrow_mut()
+            .wait(seen.plus(1), deadline, bell.clone());
     }
 
     /// Ends waits whose time is over.

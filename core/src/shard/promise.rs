@@ -20,7 +20,11 @@ pub(crate) struct Promise<T>(Rc<RefCell<State<T>>>);
 pub(crate) struct Promised<T>(Rc<RefCell<State<T>>>);
 
 pub(crate) fn promise<T>() -> (Promise<T>, Promised<T>) {
-    let state = Rc::new(RefCell::new(State { value: None, waker: None, promised: true }));
+    let state = Rc::new(RefCell::new(State {
+        value: None,
+        waker: None,
+        promised: true,
+    }));
     (Promise(Rc::clone(&state)), Promised(state))
 }
 

@@ -18,8 +18,8 @@ use super::mailbox::{Inbox, Mailbox};
 use super::shard_map::METADATA;
 use super::{Shard, log_settings};
 use crate::api::connections::Connections;
-use crate::metadata::image::MetadataImage;
 use crate::controller::brokers::register_broker;
+use crate::metadata::image::MetadataImage;
 use crate::metadata::records::{BrokerEndpoint, BrokerRegistration, MetadataRecord};
 use crate::node::Node;
 use crate::server::{EXECUTOR_IO_MEMORY, ShardListener};
@@ -67,9 +67,21 @@ pub(crate) async fn heartbeat() {
 }
 
 async fn live(setup: ShardSetup) -> Result<(), String> {
-    let ShardSetup { number, node, image, logs, generation, listeners, mailboxes, inbox, ready } = setup;
+    let ShardSetup {
+        number,
+        node,
+        image,
+        logs,
+        generation,
+        listeners,
+        mailboxes,
+        inbox,
+        ready,
+    } = setup;
     let opened = async {
-        let disk = RingDisk::new().await.map_err(|error| format!("no io_uring for files: {error}"))?;
+        let disk = RingDisk::new()
+            .await
+            .map_err(|error| format!("no io_uring for files: {error}"))?;
         let config = StoreConfig {
             root: node.config.data_dir.clone(),
             shard: number,
@@ -77,7 +89,9 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
             memory_bytes: usize::try_from(node.config.memory_bytes).unwrap_or(usize::MAX / 2),
             generation,
         };
-        let (store, committer) = Store::open(disk, config).await.map_err(|error| error.to_string())?;
+        let (store, committer) = Store::open(disk, config)
+            .await
+            .map_err(|error| error.to_string())?;
         let shard = Shard::new(number, node, store, mailboxes);
         shard.open_partitions(&image, logs);
         shard.start(committer);
@@ -85,7 +99,8 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
         if shard.owner(METADATA) == number {
             register(&shard).await?;
         }
-        let connections = Connections::start(&shard, listeners).map_err(|error| error.to_string())?;
+        let connections =
+            Connections::start(&shard, listeners).map_err(|error| error.to_string())?;
         Ok::<_, String>((shard, connections))
     };
     let (shard, connections) = match opened.await {
@@ -123,9 +138,11 @@ async fn register(shard: &Rc<Shard>) -> Result<(), String> {
             })
             .collect(),
     };
-    let registered =
-        shard.change_metadata(move |image, node| register_broker(registration, &node.cluster_id, image)).await;
-    let cluster_id = registered.map_err(|error| format!("the metadata log takes no records: {error:?}"))?;
+    let registered = shard
+        .change_metadata(move |image, node| register_broker(registration, &node.cluster_id, image))
+        .await;
+    let cluster_id =
+        registered.map_err(|error| format!("the metadata log takes no records: {error:?}"))?;
     if cluster_id == shard.node.cluster_id {
         Ok(())
     } else {
@@ -146,18 +163,37 @@ pub(crate) async fn recover(
     node: &Arc<Node>,
     root: &Path,
 ) -> Result<(MetadataImage, Recovered, Replayed), String> {
-    recover_all(node, root).await.map_err(|error| error.to_string())
+    recover_all(node, root)
+        .await
+        .map_err(|error| error.to_string())
 }
 
-async fn recover_all(node: &Arc<Node>, root: &Path) -> Result<(MetadataImage, Recovered, Replayed), RecoveryError> {
+async fn recover_all(
+    node: &Arc<Node>,
+    root: &Path,
+) -> Result<(MetadataImage, Recovered, Replayed), RecoveryError> {
     let disk = RingDisk::new().await?;
     let mut recovery = Recovery::open(disk, root).await?;
     // The metadata log first: only it knows which partitions there are and what they are called.
     let empty = MetadataImage::default();
-    recovery.replay(|name| if name == METADATA { log_settings(&empty, node, name) } else { None }).await?;
+    recovery
+        .replay(|name| {
+            if name == METADATA {
+                log_settings(&empty, node, name)
+            } else {
+                None
+            }
+        })
+        .await?;
     let image = read_image(&recovery).await?;
     let replayed = recovery
-        .replay(|name| if name == METADATA { None } else { log_settings(&image, node, name) })
+        .replay(|name| {
+            if name == METADATA {
+                None
+            } else {
+                log_settings(&image, node, name)
+            }
+        })
         .await?;
     let recovered = recovery.finish(node.shards).await?;
     Ok((image, recovered, replayed))
@@ -175,13 +211,19 @@ async fn read_image(recovery: &Recovery<RingDisk>) -> Result<MetadataImage, Reco
             let invalid = |what: String| {
                 RecoveryError::Disk(std::io::Error::new(
                     std::io::ErrorKind::InvalidData,
-                    format!("the metadata log holds something unreadable at offset {offset}: {what}"),
+                    format!(
+                        "the metadata log holds something unreadable at offset {offset}: {what}"
+                    ),
                 ))
             };
-            let records = record_batch::values(&batch).map_err(|error| invalid(format!("{error:?}")))?;
+            let records =
+                record_batch::values(&batch).map_err(|error| invalid(format!("{error:?}")))?;
             for value in records {
-                let record = MetadataRecord::decode(&value).map_err(|error| invalid(error.to_string()))?;
-                image.replay(&record).map_err(|error| invalid(error.to_string()))?;
+                let record =
+                    MetadataRecord::decode(&value).map_err(|error| invalid(error.to_string()))?;
+                image
+                    .replay(&record)
+                    .map_err(|error| invalid(error.to_string()))?;
             }
             offset = record_batch::RecordBatchHeader::parse(&batch)
                 .map_err(|error| invalid(format!("{error:?}")))?

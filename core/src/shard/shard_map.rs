@@ -5,8 +5,10 @@
 use rinka_storage::topic_partition::{TopicId, TopicPartition};
 
 /// The partition that holds the metadata log, under the id Kafka gives it.
-pub const METADATA: TopicPartition =
-    TopicPartition { topic_id: TopicId(uuid::Uuid::from_u128(1)), partition: 0 };
+pub const METADATA: TopicPartition = TopicPartition {
+    topic_id: TopicId(uuid::Uuid::from_u128(1)),
+    partition: 0,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardMap {
@@ -49,7 +51,10 @@ mod tests {
         let map = ShardMap::new(4);
         let mut counts = [0; 4];
         for partition in 0..400 {
-            counts[map.owner(TopicPartition { topic_id: TopicId(uuid::Uuid::from_u128(77)), partition })] += 1;
+            counts[map.owner(TopicPartition {
+                topic_id: TopicId(uuid::Uuid::from_u128(77)),
+                partition,
+            })] += 1;
         }
         assert_eq!(counts, [100; 4]);
         assert_eq!(ShardMap::new(3).owner(METADATA), 0);

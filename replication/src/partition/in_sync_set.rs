@@ -30,15 +30,23 @@ impl InSyncSet {
     /// A set whose only replica has flushed everything below `flushed_end`.
     #[must_use]
     pub fn single(broker: BrokerId, flushed_end: Offset) -> Self {
-        Self { replicas: BTreeMap::from([(broker, (Membership::InSync, flushed_end))]) }
+        Self {
+            replicas: BTreeMap::from([(broker, (Membership::InSync, flushed_end))]),
+        }
     }
 
     /// Adds replicas that are in sync as the controller committed it; what they have flushed is not known yet.
     pub fn set_committed(&mut self, replicas: &[BrokerId], in_sync: &[BrokerId]) {
         let known = std::mem::take(&mut self.replicas);
         for broker in replicas {
-            let flushed = known.get(broker).map_or(Offset::ZERO, |(_, flushed)| *flushed);
-            let membership = if in_sync.contains(broker) { Membership::InSync } else { Membership::OutOfSync };
+            let flushed = known
+                .get(broker)
+                .map_or(Offset::ZERO, |(_, flushed)| *flushed);
+            let membership = if in_sync.contains(broker) {
+                Membership::InSync
+            } else {
+                Membership::OutOfSync
+            };
             self.replicas.insert(*broker, (membership, flushed));
         }
     }
@@ -77,7 +85,10 @@ impl InSyncSet {
     /// How many replicas are in sync for certain.
     #[must_use]
     pub fn in_sync(&self) -> usize {
-        self.replicas.values().filter(|(membership, _)| *membership == Membership::InSync).count()
+        self.replicas
+            .values()
+            .filter(|(membership, _)| *membership == Membership::InSync)
+            .count()
     }
 
     /// Whether the replica is in sync for certain.

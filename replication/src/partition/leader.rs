@@ -34,7 +34,12 @@ pub struct Leader {
 impl Leader {
     /// The leader of a partition with one replica, this broker, all of whose log up to `log_end` is flushed.
     #[must_use]
-    pub fn single_replica(broker: i32, epoch: LeaderEpoch, log_start: Offset, log_end: Offset) -> Self {
+    pub fn single_replica(
+        broker: i32,
+        epoch: LeaderEpoch,
+        log_start: Offset,
+        log_end: Offset,
+    ) -> Self {
         let broker = BrokerId(broker);
         Self {
             broker,
@@ -69,7 +74,9 @@ impl Leader {
     /// What this broker has flushed.
     #[must_use]
     pub fn flushed_end(&self) -> Offset {
-        self.in_sync.flushed_end(self.broker).expect("the leader is a replica")
+        self.in_sync
+            .flushed_end(self.broker)
+            .expect("the leader is a replica")
     }
 
     #[must_use]
@@ -81,27 +88,49 @@ impl Leader {
     ///
     /// # Errors
     /// [`NotEnoughReplicas`].
-    pub fn check_min_in_sync_replicas(&self, acks: i16, min: usize) -> Result<(), NotEnoughReplicas> {
+    pub fn check_min_in_sync_replicas(
+        &self,
+        acks: i16,
+        min: usize,
+    ) -> Result<(), NotEnoughReplicas> {
         let in_sync = self.in_sync.in_sync();
-        if acks == -1 && in_sync < min { Err(NotEnoughReplicas { in_sync }) } else { Ok(()) }
+        if acks == -1 && in_sync < min {
+            Err(NotEnoughReplicas { in_sync })
+        } else {
+            Ok(())
+        }
     }
 
     /// The log was appended up to `end`.
     pub fn on_append(&mut self, end: Offset, out: &mut Vec<Action>) {
-        assert!(end >= self.log_end, "a leader's log only grows: {} then {end}", self.log_end);
+        assert!(
+            end >= self.log_end,
+            "a leader's log only grows: {} then {end}",
+            self.log_end
+        );
         self.log_end = end;
         self.advance(out);
     }
 
     /// This broker's log is durable, as its topic asks, up to `end`.
     pub fn on_flushed(&mut self, end: Offset, out: &mut Vec<Action>) {
-        assert!(end <= self.log_end, "nothing is flushed that was not appended: {end} of {}", self.log_end);
+        assert!(
+            end <= self.log_end,
+            "nothing is flushed that was not appended: {end} of {}",
+            self.log_end
+        );
         self.in_sync.on_flushed(self.broker, end);
         self.advance(out);
     }
 
     /// A follower says that it has flushed everything up to `end`. Words of another epoch are not heard.
-    pub fn on_follower_ack(&mut self, follower: BrokerId, epoch: LeaderEpoch, end: Offset, out: &mut Vec<Action>) {
+    pub fn on_follower_ack(
+        &mut self,
+        follower: BrokerId,
+        epoch: LeaderEpoch,
+        end: Offset,
+        out: &mut Vec<Action>,
+    ) {
         // A follower of this epoch has validated its log against ours: it cannot have more than we do.
         if epoch == self.epoch && end <= self.log_end {
             self.in_sync.on_flushed(follower, end);
@@ -115,8 +144,16 @@ impl Leader {
     }
 
     /// The controller committed who the replicas are and which are in sync.
-    pub fn on_in_sync_set(&mut self, replicas: &[BrokerId], in_sync: &[BrokerId], out: &mut Vec<Action>) {
-        assert!(in_sync.contains(&self.broker), "a leader that left the in-sync set leads no more");
+    pub fn on_in_sync_set(
+        &mut self,
+        replicas: &[BrokerId],
+        in_sync: &[BrokerId],
+        out: &mut Vec<Action>,
+    ) {
+        assert!(
+            in_sync.contains(&self.broker),
+            "a leader that left the in-sync set leads no more"
+        );
         self.in_sync.set_committed(replicas, in_sync);
         self.advance(out);
     }
@@ -140,7 +177,11 @@ mod tests {
     enum Step {
         Append(i64),
         Flush,
-        FollowerAck { follower: i32, share: u8, stale: bool },
+        FollowerAck {
+            follower: i32,
+            share: u8,
+            stale: bool,
+        },
         Join(i32),
         Commit(Vec<bool>),
     }
@@ -149,10 +190,12 @@ mod tests {
         prop_oneof![
             (1i64..10).prop_map(Step::Append),
             Just(Step::Flush),
-            (1i32..5, any::<u8>(), any::<bool>()).prop_map(|(follower, share, stale)| Step::FollowerAck {
-                follower,
-                share,
-                stale
+            (1i32..5, any::<u8>(), any::<bool>()).prop_map(|(follower, share, stale)| {
+                Step::FollowerAck {
+                    follower,
+                    share,
+                    stale,
+                }
             }),
             (1i32..5).prop_map(Step::Join),
             proptest::collection::vec(any::<bool>(), 4).prop_map(Step::Commit),
@@ -167,7 +210,10 @@ mod tests {
         assert_eq!((leader.high_watermark(), out.len()), (Offset(10), 0));
         leader.on_flushed(Offset(13), &mut out);
         assert_eq!(out, [Action::HighWatermarkAdvanced { to: Offset(13) }]);
-        assert_eq!(leader.check_min_in_sync_replicas(-1, 2), Err(NotEnoughReplicas { in_sync: 1 }));
+        assert_eq!(
+            leader.check_min_in_sync_replicas(-1, 2),
+            Err(NotEnoughReplicas { in_sync: 1 })
+        );
         assert_eq!(leader.check_min_in_sync_replicas(1, 2), Ok(()));
     }
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
-use crate::disk::{aligned_buffer, align_up};
+use crate::disk::{align_up, aligned_buffer};
 use crate::offset::Offset;
 use crate::topic_partition::{TopicId, TopicPartition};
 
@@ -72,7 +72,11 @@ pub struct BlockBuilder {
 
 impl Default for BlockBuilder {
     fn default() -> Self {
-        Self { chunk: BytesMut::new(), crc: 0, entries: 0 }
+        Self {
+            chunk: BytesMut::new(),
+            crc: 0,
+            entries: 0,
+        }
     }
 }
 
@@ -92,24 +96,37 @@ impl BlockBuilder {
     #[must_use]
     pub fn fits(&self, payload: usize) -> bool {
         let grown = self.chunk.len() + ENTRY_HEADER_BYTES + payload;
-        self.entries == 0 || (align_up(grown) <= BLOCK_BYTES_MAX && align_up(grown) <= self.chunk.capacity())
+        self.entries == 0
+            || (align_up(grown) <= BLOCK_BYTES_MAX && align_up(grown) <= self.chunk.capacity())
     }
 
     /// Copies one payload in, lets `patch` finish it in place, and returns where it is in the block.
     ///
     /// # Panics
     /// When it does not fit, see [`BlockBuilder::fits`].
-    pub fn push(&mut self, header: EntryHeader, payload: &[u8], patch: impl FnOnce(&mut [u8])) -> Range<usize> {
+    pub fn push(
+        &mut self,
+        header: EntryHeader,
+        payload: &[u8],
+        patch: impl FnOnce(&mut [u8]),
+    ) -> Range<usize> {
         if self.entries == 0 {
             self.start(payload.len());
         }
-        assert!(self.fits(payload.len()), "the caller seals a full block first");
+        assert!(
+            self.fits(payload.len()),
+            "the caller seals a full block first"
+        );
         let mut fixed = [0; ENTRY_HEADER_BYTES];
         fixed[0] = match header.kind {
             EntryKind::Append => 1,
             EntryKind::Reference => 2,
         };
-        fixed[4..8].copy_from_slice(&u32::try_from(payload.len()).expect("below a block").to_le_bytes());
+        fixed[4..8].copy_from_slice(
+            &u32::try_from(payload.len())
+                .expect("below a block")
+                .to_le_bytes(),
+        );
         fixed[8..24].copy_from_slice(header.topic_partition.topic_id.0.as_bytes());
         fixed[24..28].copy_from_slice(&header.topic_partition.partition.to_le_bytes());
         fixed[28..32].copy_from_slice(&header.position.to_le_bytes());
@@ -127,7 +144,10 @@ impl BlockBuilder {
 
     fn start(&mut self, payload: usize) {
         let wanted = align_up(HEADER_BYTES + ENTRY_HEADER_BYTES + payload);
-        assert!(wanted <= BLOCK_BYTES_MAX, "larger batches go straight to their segment");
+        assert!(
+            wanted <= BLOCK_BYTES_MAX,
+            "larger batches go straight to their segment"
+        );
         // A sixteenth of a chunk is worth going on with; a smaller rest would make blocks too small under load.
         if self.chunk.capacity() < wanted.max(CHUNK_BYTES / 16) {
             self.chunk = aligned_buffer(CHUNK_BYTES);
@@ -238,7 +258,9 @@ pub fn parse(bytes: &[u8]) -> Result<(BlockHeader, Vec<Entry>), BadBlock> {
             _ => return Err(BadBlock),
         };
         let start = at + ENTRY_HEADER_BYTES;
-        let end = start.checked_add(u32_at(fixed, 4) as usize).ok_or(BadBlock)?;
+        let end = start
+            .checked_add(u32_at(fixed, 4) as usize)
+            .ok_or(BadBlock)?;
         let payload = bytes.get(start..end).ok_or(BadBlock)?;
         crc = crc32c::crc32c_append(crc, fixed);
         crc = crc32c::crc32c_append(crc, checked_part(kind, payload));
@@ -250,7 +272,9 @@ pub fn parse(bytes: &[u8]) -> Result<(BlockHeader, Vec<Entry>), BadBlock> {
                     partition: i32::from_le_bytes(fixed[24..28].try_into().expect("four bytes")),
                 },
                 position: u32_at(fixed, 28),
-                segment: Offset(i64::from_le_bytes(fixed[32..40].try_into().expect("eight bytes"))),
+                segment: Offset(i64::from_le_bytes(
+                    fixed[32..40].try_into().expect("eight bytes"),
+                )),
             },
             payload: start..end,
         });

@@ -62,10 +62,18 @@ impl<D: Disk> Replay<D> {
     ///
     /// # Errors
     /// Those of the disk. An absent directory is an empty journal.
-    pub async fn open(disk: D, directory: &Path, generation: u64, first_sequence: u64) -> io::Result<Self> {
+    pub async fn open(
+        disk: D,
+        directory: &Path,
+        generation: u64,
+        first_sequence: u64,
+    ) -> io::Result<Self> {
         let mut files = Vec::new();
         for name in disk.list(directory).await? {
-            if name.extension().is_none_or(|extension| extension != "journal") {
+            if name
+                .extension()
+                .is_none_or(|extension| extension != "journal")
+            {
                 continue;
             }
             let path = directory.join(&name);
@@ -79,7 +87,10 @@ impl<D: Disk> Replay<D> {
         }
         files.sort();
         // Files wholly below the first wanted block are skipped: the next file begins at or below it.
-        let skip = files.iter().rposition(|(sequence, _)| *sequence <= first_sequence).unwrap_or(0);
+        let skip = files
+            .iter()
+            .rposition(|(sequence, _)| *sequence <= first_sequence)
+            .unwrap_or(0);
         let files: VecDeque<_> = files.into_iter().skip(skip).collect();
         // Reading begins with the first block of a file, which may be older than the first wanted one.
         let next_sequence = match files.front() {
@@ -87,7 +98,14 @@ impl<D: Disk> Replay<D> {
             // A journal that begins later than the checkpoint says has lost its beginning: nothing of it can be used.
             _ => first_sequence,
         };
-        Ok(Self { disk, directory: directory.to_owned(), generation, next_sequence, files, current: None })
+        Ok(Self {
+            disk,
+            directory: directory.to_owned(),
+            generation,
+            next_sequence,
+            files,
+            current: None,
+        })
     }
 
     /// The next block in sequence, or nothing at the journal's end.
@@ -97,7 +115,9 @@ impl<D: Disk> Replay<D> {
     pub async fn next(&mut self) -> io::Result<Option<ReplayedBlock>> {
         loop {
             if self.current.is_none() {
-                let Some((sequence, path)) = self.files.pop_front() else { return Ok(None) };
+                let Some((sequence, path)) = self.files.pop_front() else {
+                    return Ok(None);
+                };
                 if sequence != self.next_sequence {
                     log::warn!(
                         "journal {}: block {} is missing; {} begins with block {sequence} and is not replayed",
@@ -109,7 +129,13 @@ impl<D: Disk> Replay<D> {
                     return Ok(None);
                 }
                 let file = self.disk.open(&path, OpenMode::Existing).await?;
-                self.current = Some(OpenFile { file, path, position: 0, window: Bytes::new(), window_start: 0 });
+                self.current = Some(OpenFile {
+                    file,
+                    path,
+                    position: 0,
+                    window: Bytes::new(),
+                    window_start: 0,
+                });
             }
             let open = self.current.as_mut().expect("opened above");
             match read_block(open, self.generation, self.next_sequence).await? {
@@ -130,7 +156,9 @@ async fn read_block<F: DiskFile>(
     sequence: u64,
 ) -> io::Result<Option<ReplayedBlock>> {
     let bytes = open.bytes(BLOCK).await?;
-    let Some(header) = BlockHeader::parse(&bytes) else { return Ok(None) };
+    let Some(header) = BlockHeader::parse(&bytes) else {
+        return Ok(None);
+    };
     if header.generation != generation || header.sequence != sequence {
         return Ok(None);
     }
@@ -150,5 +178,9 @@ async fn read_block<F: DiskFile>(
         return Ok(None);
     };
     open.position += header.size() as u64;
-    Ok(Some(ReplayedBlock { sequence, bytes: bytes.slice(..header.used), entries }))
+    Ok(Some(ReplayedBlock {
+        sequence,
+        bytes: bytes.slice(..header.used),
+        entries,
+    }))
 }

@@ -81,7 +81,14 @@ impl RecordBatchBuilder {
             self.base_timestamp = timestamp;
         }
         self.max_timestamp = self.max_timestamp.max(timestamp);
-        record::encode(&mut self.body, timestamp - self.base_timestamp, self.count, key, value, headers);
+        record::encode(
+            &mut self.body,
+            timestamp - self.base_timestamp,
+            self.count,
+            key,
+            value,
+            headers,
+        );
         self.count += 1;
     }
 

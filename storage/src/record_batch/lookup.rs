@@ -19,7 +19,8 @@ pub struct TimestampAndOffset {
 
 fn body(batch: &[u8], header: &RecordBatchHeader) -> Result<Bytes, BatchError> {
     let codec = header.codec().map_err(BatchError::Codec)?;
-    compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX).map_err(BatchError::Codec)
+    compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX)
+        .map_err(BatchError::Codec)
 }
 
 fn find(
@@ -29,7 +30,10 @@ fn find(
     let header = RecordBatchHeader::parse(batch)?;
     if header.is_log_append_time() {
         // All records have the batch's time: the first one is it.
-        let found = TimestampAndOffset { timestamp: header.max_timestamp, offset: header.base_offset };
+        let found = TimestampAndOffset {
+            timestamp: header.max_timestamp,
+            offset: header.base_offset,
+        };
         return Ok(wanted(header.max_timestamp).then_some(found));
     }
     let body = body(batch, &header)?;
@@ -48,7 +52,10 @@ fn find(
 ///
 /// # Errors
 /// [`BatchError`] when the records cannot be read.
-pub fn first_at_or_after(batch: &[u8], timestamp: i64) -> Result<Option<TimestampAndOffset>, BatchError> {
+pub fn first_at_or_after(
+    batch: &[u8],
+    timestamp: i64,
+) -> Result<Option<TimestampAndOffset>, BatchError> {
     find(batch, |candidate| candidate >= timestamp)
 }
 
