@@ -29,26 +29,37 @@ impl Socket {
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         let descriptor = stream.as_raw_fd();
-        Self { stream: RefCell::new(stream), descriptor }
+        Self {
+            stream: RefCell::new(stream),
+            descriptor,
+        }
     }
 
-    /// Appends what has arrived to the buffer's free room; 0 at the end of the stream.
+    /// Appends what has arrived to the buffer's free room, of which there must be some; 0 at the end of the stream.
     ///
     /// # Errors
     /// Those of the socket.
-    pub async fn receive(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        poll_fn(|context| self.poll_receive(context, buffer)).await
-    }
-
-    fn poll_receive(&self, context: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub fn poll_receive(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         let room = buffer.spare_capacity_mut();
+        assert!(
+            !room.is_empty(),
+            "receiving nothing looks like the end of the stream"
+        );
         // SAFETY: the stream hands the slice to recv(2), which writes to it and never reads it; no other code sees it.
-        let slice = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u8>(), room.len()) };
+        let slice =
+            unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u8>(), room.len()) };
         let room = slice.len();
         let mut stream = self.stream.borrow_mut();
         match Pin::new(&mut *stream).poll_read(context, slice) {
             Poll::Ready(Ok(count)) => {
-                assert!(count <= room, "the kernel writes no more than it is given room for");
+                assert!(
+                    count <= room,
+                    "the kernel writes no more than it is given room for"
+                );
                 // SAFETY: the kernel wrote `count` bytes behind the buffer's end, within its capacity.
                 unsafe { buffer.set_len(buffer.len() + count) };
                 Poll::Ready(Ok(count))
@@ -58,15 +69,21 @@ impl Socket {
         }
     }
 
-    /// Sends all parts, as many as possible with one call, and takes them out as they go. `progress` is called whenever
-    /// some bytes went.
+    /// Sends all parts, as many as possible with one call, and lets go of each as it is gone. `progress` is told how many
+    /// bytes each call took.
     ///
     /// # Errors
     /// Those of the socket.
-    pub async fn send(&self, parts: &mut Vec<Bytes>, mut progress: impl FnMut(usize)) -> io::Result<()> {
-        let mut sent_parts = 0;
-        while sent_parts < parts.len() {
-            let left = &mut parts[sent_parts..];
+    pub async fn send(
+        &self,
+        parts: &mut Vec<Bytes>,
+        mut progress: impl FnMut(usize),
+    ) -> io::Result<()> {
+        // To send nothing is no progress, and would be taken for a socket that takes nothing.
+        parts.retain(|part| !part.is_empty());
+        let mut first = 0;
+        while first < parts.len() {
+            let left = &mut parts[first..];
             let sent = match self.send_now(left) {
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -91,7 +108,9 @@ impl Socket {
                     break;
                 }
                 rest -= part.len();
-                sent_parts += 1;
+                // A slow peer takes minutes for 50 MiB: what it has taken is not held for it.
+                *part = Bytes::new();
+                first += 1;
             }
         }
         parts.clear();
@@ -107,7 +126,11 @@ impl Socket {
             }
             &slices[..parts.len()]
         } else {
-            many = parts.iter().take(SLICES_MAX).map(|part| IoSlice::new(part)).collect();
+            many = parts
+                .iter()
+                .take(SLICES_MAX)
+                .map(|part| IoSlice::new(part))
+                .collect();
             &many[..]
         };
         // SAFETY: an all-zero msghdr is a valid empty one.
@@ -115,14 +138,19 @@ impl Socket {
         message.msg_iov = slices.as_ptr().cast_mut().cast();
         message.msg_iovlen = slices.len() as _;
         // SAFETY: IoSlice has the layout of iovec; the slices and what they point to outlive the call, which only reads.
-        let sent =
-            unsafe { libc::sendmsg(self.descriptor, &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        let sent = unsafe {
+            libc::sendmsg(
+                self.descriptor,
+                &raw const message,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Takes nothing more from the peer; its reader finds the end of the stream.
-    pub fn stop_receiving(&self) {
-        self.shut_down(libc::SHUT_RD);
+    /// Nothing more will be sent: the peer finds the end of the stream behind what was.
+    pub fn stop_sending(&self) {
+        self.shut_down(libc::SHUT_WR);
     }
 
     /// Ends the connection in both directions. Before a drop too: the executor closes late.

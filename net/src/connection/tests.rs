@@ -1,41 +1,16 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::mpsc;
 
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use super::*;
 
-/// Answers each frame with itself; even ones late, so that replies complete out of order.
-struct Echo;
-
-fn framed(content: &[u8]) -> Bytes {
-    Bytes::from([&(content.len() as u32).to_be_bytes()[..], content].concat())
-}
-
-impl Service for Echo {
-    async fn call(&self, frame: Bytes) -> Outcome {
-        match frame.last() {
-            Some(b'!') => Outcome::Close("an exclamation mark".to_owned()),
-            Some(b'.') => Outcome::Silent,
-            Some(byte) => {
-                let late = byte % 2 == 0;
-                Outcome::Reply(Box::pin(async move {
-                    if late {
-                        futures_lite::future::yield_now().await;
-                    }
-                    Reply::Send(vec![framed(&frame)])
-                }))
-            }
-            None => unreachable!("a frame has eight bytes at least"),
-        }
-    }
-}
-
-/// Serves one connection on an executor of its own; `client` runs on this thread. Returns why the connection ended.
-fn serve(limits: Limits, client: impl FnOnce(TcpStream)) -> String {
-    let (socket, address) = crate::listener::bind("127.0.0.1:0").expect("a free port");
-    let (listens, listening) = std::sync::mpsc::channel();
-    let server = LocalExecutorBuilder::new(Placement::Unbound)
+/// Runs a future on an executor of its own, with the ticker that it needs (its defect B).
+pub(crate) fn executor<T: Send + 'static, F: Future<Output = T> + 'static>(
+    run: impl FnOnce() -> F + Send + 'static,
+) -> ExecutorJoinHandle<T> {
+    LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(64 << 10)
         .preempt_timer(Duration::from_millis(1))
         .spawn(move || async move {
@@ -45,49 +20,180 @@ fn serve(limits: Limits, client: impl FnOnce(TcpStream)) -> String {
                 }
             })
             .detach();
-            let (ended, ending) = slots();
-            crate::listener::accept(socket, move |stream| {
-                let limits = Rc::new(limits.clone());
-                let ended = Rc::clone(&ended);
-                glommio::spawn_local(async move {
-                    let connection = Rc::new(Connection::new(Socket::new(stream)));
-                    let (watched, bounds) = (Rc::clone(&connection), Rc::clone(&limits));
-                    let watch = glommio::spawn_local(async move {
-                        loop {
-                            glommio::timer::sleep(Duration::from_millis(20)).await;
-                            if watched.overdue(&bounds, Instant::now()).is_some() {
-                                watched.cut();
-                            }
-                        }
-                    });
-                    let reason = connection.serve(Echo, limits).await;
-                    watch.cancel().await;
-                    *ended.borrow_mut() = Some(reason.to_string());
-                })
-                .detach();
-            })
-            .expect("listening");
-            listens.send(()).expect("somebody waits");
-            loop {
-                if let Some(reason) = ending.borrow_mut().take() {
-                    return reason;
-                }
-                glommio::timer::sleep(Duration::from_millis(2)).await;
-            }
+            run().await
         })
-        .expect("an executor");
-    listening.recv().expect("it listens");
-    let stream = TcpStream::connect(address).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-    client(stream);
-    server.join().expect("the server ran")
+        .expect("an executor")
 }
 
-type Slot = Rc<RefCell<Option<String>>>;
+/// One task rings, another one waits for it.
+#[derive(Default)]
+pub(crate) struct Bell {
+    rang: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
 
-fn slots() -> (Slot, Slot) {
-    let slot = Slot::default();
-    (Rc::clone(&slot), slot)
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.rang.set(true);
+        wake(&self.waker);
+    }
+
+    pub(crate) async fn rung(&self) {
+        poll_fn(|context| {
+            if self.rang.get() {
+                return Poll::Ready(());
+            }
+            sleep_on(&self.waker, context);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Does with a frame what its last byte says; otherwise answers it with itself.
+#[derive(Default)]
+struct Scripted {
+    connection: Option<Rc<Connection>>,
+    in_flight_max: usize,
+    /// Frames that wait for the one that ends in `<`: it answers first, then they do, from the last to the first.
+    held: Rc<RefCell<Vec<Rc<Bell>>>>,
+    /// What became of work that nobody waits for any more.
+    told: Option<mpsc::Sender<&'static str>>,
+}
+
+fn framed(content: &[u8]) -> Bytes {
+    Bytes::from([&(content.len() as u32).to_be_bytes()[..], content].concat())
+}
+
+fn echo(frame: &Bytes) -> Reply {
+    // In two parts and an empty one, so that vectored sends are cut everywhere.
+    Reply::Send(vec![
+        Bytes::copy_from_slice(&(frame.len() as u32).to_be_bytes()),
+        Bytes::new(),
+        frame.clone(),
+    ])
+}
+
+impl Service for Scripted {
+    async fn call(&self, frame: Bytes) -> Outcome {
+        let queue = &self.connection.as_ref().expect("given").queue;
+        assert!(
+            queue.in_flight.get() < self.in_flight_max,
+            "room for this one"
+        );
+        let reply = |reply: Reply| Outcome::Reply(Box::pin(async move { reply }));
+        match frame.last().expect("a frame has eight bytes at least") {
+            b'!' => Outcome::Close("an exclamation mark".to_owned()),
+            b'?' => reply(Reply::Close("a question mark".to_owned())),
+            b'.' => Outcome::Silent,
+            b'F' => {
+                self.connection.as_ref().expect("given").finish();
+                reply(echo(&frame))
+            }
+            b'>' => {
+                let bell = Rc::new(Bell::default());
+                self.held.borrow_mut().push(Rc::clone(&bell));
+                Outcome::Reply(Box::pin(async move {
+                    bell.rung().await;
+                    echo(&frame)
+                }))
+            }
+            b'<' => {
+                let held = Rc::clone(&self.held);
+                glommio::spawn_local(async move {
+                    while let Some(bell) = { held.borrow_mut().pop() } {
+                        bell.ring();
+                        futures_lite::future::yield_now().await;
+                    }
+                })
+                .detach();
+                reply(echo(&frame))
+            }
+            b'W' => {
+                // Work that outlives its connection: it ends once the connection has been cut.
+                let (connection, told) = (
+                    self.connection.clone().expect("given"),
+                    self.told.clone().expect("given"),
+                );
+                Outcome::Reply(Box::pin(async move {
+                    connection.cut();
+                    futures_lite::future::yield_now().await;
+                    told.send("done").expect("the test listens");
+                    echo(&frame)
+                }))
+            }
+            _ => reply(echo(&frame)),
+        }
+    }
+}
+
+/// How a connection went.
+struct Told {
+    ended: String,
+    counters: Counters,
+    told: Vec<&'static str>,
+}
+
+/// Serves one connection on an executor of its own; `client` runs on this thread.
+fn serve(limits: Limits, client: impl FnOnce(TcpStream)) -> Told {
+    let (socket, address) = crate::listener::bind("127.0.0.1:0").expect("a free port");
+    let (listens, listening) = mpsc::channel();
+    let (tell, telling) = mpsc::channel();
+    let server = executor(move || async move {
+        let counters = Rc::new(Counters::default());
+        let ended = Rc::new(RefCell::new(None));
+        let bell = Rc::new(Bell::default());
+        let (counts, end, rings) = (Rc::clone(&counters), Rc::clone(&ended), Rc::clone(&bell));
+        let acceptor = crate::listener::accept(socket, move |stream| {
+            let (limits, tell) = (Rc::new(limits.clone()), tell.clone());
+            let (counts, end, rings) = (Rc::clone(&counts), Rc::clone(&end), Rc::clone(&rings));
+            glommio::spawn_local(async move {
+                let connection = Rc::new(Connection::counted(Socket::new(stream), counts));
+                let (watched, bounds) = (Rc::clone(&connection), Rc::clone(&limits));
+                let watch = glommio::spawn_local(async move {
+                    loop {
+                        glommio::timer::sleep(Duration::from_millis(20)).await;
+                        if watched.overdue(&bounds, Instant::now()).is_some() {
+                            watched.cut();
+                        }
+                    }
+                });
+                let service = Scripted {
+                    in_flight_max: limits.in_flight_max,
+                    connection: Some(Rc::clone(&connection)),
+                    told: Some(tell),
+                    ..Scripted::default()
+                };
+                *end.borrow_mut() = Some(connection.serve(service, limits).await.to_string());
+                watch.cancel().await;
+                rings.ring();
+            })
+            .detach();
+        })
+        .expect("listening");
+        listens.send(()).expect("somebody waits");
+        bell.rung().await;
+        acceptor.stop().await;
+        let ended = ended.borrow_mut().take().expect("the bell rang");
+        assert_eq!(counters.open(), 0);
+        (ended, Rc::into_inner(counters))
+    });
+    listening.recv().expect("it listens");
+    let stream = TcpStream::connect(address).expect("connected");
+    // Only a test that fails waits that long.
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("set");
+    stream
+        .set_write_timeout(Some(Duration::from_secs(20)))
+        .expect("set");
+    client(stream);
+    let (ended, counters) = server.join().expect("the server ran");
+    Told {
+        ended,
+        counters: counters.expect("all tasks are over"),
+        told: telling.try_iter().collect(),
+    }
 }
 
 fn receive(stream: &mut TcpStream) -> Vec<u8> {
@@ -98,30 +204,100 @@ fn receive(stream: &mut TcpStream) -> Vec<u8> {
     content
 }
 
+fn expect_end(stream: &mut TcpStream) {
+    assert_eq!(stream.read(&mut [0]).expect("the end, not a reset"), 0);
+}
+
 #[test]
 fn ten_thousand_pipelined_frames_come_back_in_order() {
-    let ended = serve(Limits::default(), |mut stream| {
+    const FRAMES: u64 = 10_000;
+    let told = serve(Limits::default(), |mut stream| {
         let mut sender = stream.try_clone().expect("cloned");
         let writer = std::thread::spawn(move || {
-            for number in 0..10_000u64 {
-                sender.write_all(&framed(&[&number.to_be_bytes()[..], &[number as u8 | 0x80]].concat())).expect("sent");
-            }
-            sender.shutdown(std::net::Shutdown::Write).expect("half closed");
+            let all: Vec<u8> = (0..FRAMES)
+                .flat_map(|number| framed(format!("{number:08} and some more").as_bytes()))
+                .collect();
+            sender.write_all(&all).expect("sent");
+            sender
+                .shutdown(std::net::Shutdown::Write)
+                .expect("half closed");
         });
-        for number in 0..10_000u64 {
-            let frame = receive(&mut stream);
-            assert_eq!(frame[..8], number.to_be_bytes());
+        for number in 0..FRAMES {
+            assert_eq!(
+                receive(&mut stream),
+                format!("{number:08} and some more").as_bytes()
+            );
         }
         writer.join().expect("sent");
-        assert_eq!(stream.read(&mut [0]).expect("the end"), 0, "a half closed connection is answered, then closed");
+        // A half closed connection is answered, then closed.
+        expect_end(&mut stream);
     });
-    assert_eq!(ended, Ended::Closed.to_string());
+    assert_eq!(told.ended, Ended::Closed.to_string());
+    let counters = told.counters;
+    assert_eq!(
+        (counters.frames.get(), counters.replies.get()),
+        (FRAMES, FRAMES)
+    );
+    assert_eq!(counters.bytes_in.get(), counters.bytes_out.get());
+    assert_eq!(counters.closed.get(), 1);
+    let (reads, sends) = (counters.reads.get(), counters.sends.get());
+    println!("{FRAMES} frames of 25 bytes: {reads} reads, {sends} sends");
+    assert!(reads < FRAMES / 50, "many frames a read, not {reads} reads");
+    assert!(
+        sends < FRAMES / 20,
+        "many replies a send, not {sends} sends"
+    );
+}
+
+#[test]
+fn replies_that_complete_backwards_leave_in_order() {
+    serve(Limits::default(), |mut stream| {
+        let frames: Vec<String> = (0..40)
+            .map(|number| format!("{number:08}>"))
+            .chain(["release <".to_owned()])
+            .collect();
+        let all: Vec<u8> = frames
+            .iter()
+            .flat_map(|frame| framed(frame.as_bytes()))
+            .collect();
+        stream.write_all(&all).expect("sent");
+        for frame in frames {
+            assert_eq!(receive(&mut stream), frame.as_bytes());
+        }
+    });
+}
+
+#[test]
+fn no_more_requests_are_taken_than_may_be_in_flight() {
+    let limits = Limits {
+        in_flight_max: 4,
+        ..Limits::default()
+    };
+    let told = serve(limits, |mut stream| {
+        // Held ones fill the limit but for one; the service itself looks how many there are.
+        let round = ["00000001>", "00000002>", "00000003>", "release <"];
+        let all: Vec<u8> = round
+            .iter()
+            .cycle()
+            .take(400)
+            .flat_map(|frame| framed(frame.as_bytes()))
+            .collect();
+        stream.write_all(&all).expect("sent");
+        for frame in round.iter().cycle().take(400) {
+            assert_eq!(receive(&mut stream), frame.as_bytes());
+        }
+    });
+    assert_eq!(told.counters.frames.get(), 400);
 }
 
 #[test]
 fn frames_in_single_bytes_and_silent_ones() {
     serve(Limits::default(), |mut stream| {
-        for byte in framed(b"quiet one.").iter().chain(framed(b"a loud one").iter()) {
+        stream.set_nodelay(true).expect("set");
+        for byte in framed(b"quiet one.")
+            .iter()
+            .chain(framed(b"a loud one").iter())
+        {
             stream.write_all(&[*byte]).expect("sent");
         }
         assert_eq!(receive(&mut stream), b"a loud one");
@@ -129,43 +305,206 @@ fn frames_in_single_bytes_and_silent_ones() {
 }
 
 #[test]
-fn a_refused_frame_ends_the_connection_after_the_replies_before() {
-    let ended = serve(Limits::default(), |mut stream| {
-        stream.write_all(&[framed(b"before it"), framed(b"refused!!")].concat()).expect("sent");
-        assert_eq!(receive(&mut stream), b"before it");
-        assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+fn large_frames_go_through() {
+    let told = serve(Limits::default(), |mut stream| {
+        let frame = vec![7; 24 << 20];
+        for _ in 0..2 {
+            let mut sender = stream.try_clone().expect("cloned");
+            let sent = framed(&frame);
+            let writer = std::thread::spawn(move || sender.write_all(&sent).expect("sent"));
+            assert!(receive(&mut stream) == frame);
+            writer.join().expect("sent");
+        }
     });
-    assert_eq!(ended, "an exclamation mark");
+    let counters = told.counters;
+    println!(
+        "2 frames of 24 MiB: {} reads, {} sends",
+        counters.reads.get(),
+        counters.sends.get()
+    );
+}
+
+#[test]
+fn a_refused_frame_ends_the_connection_after_the_replies_before() {
+    for (refused, reason) in [
+        (&b"refused!!"[..], "an exclamation mark"),
+        (b"refused??", "a question mark"),
+    ] {
+        let told = serve(Limits::default(), |mut stream| {
+            // What follows the refused one is never read. It must not turn the end into a reset, which overtakes replies.
+            let mut all = [framed(b"before it"), framed(refused)].concat();
+            all.resize(600_000, 0);
+            stream.write_all(&all).expect("sent");
+            assert_eq!(receive(&mut stream), b"before it");
+            expect_end(&mut stream);
+        });
+        assert_eq!(told.ended, reason);
+        assert_eq!(told.counters.closed_by_service.get(), 1);
+    }
+}
+
+#[test]
+fn what_is_no_frame_ends_the_connection() {
+    let told = serve(Limits::default(), |mut stream| {
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+        expect_end(&mut stream);
+    });
+    assert!(told.ended.contains("HTTP"), "{}", told.ended);
+    assert_eq!(told.counters.closed_by_frame.get(), 1);
 }
 
 #[test]
 fn half_a_request_is_not_waited_for_for_ever() {
-    let limits = Limits { stall_max: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits {
+        stall_max: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let told = serve(limits, |mut stream| {
+        stream
+            .write_all(&framed(b"half a request")[..9])
+            .expect("sent");
+        expect_end(&mut stream);
+    });
+    assert_eq!(told.counters.closed_by_cut.get(), 1);
+}
+
+#[test]
+fn a_trickle_of_bytes_is_no_progress() {
+    let limits = Limits {
+        stall_max: Duration::from_millis(200),
+        ..Limits::default()
+    };
     serve(limits, |mut stream| {
-        stream.write_all(&framed(b"half a request")[..9]).expect("sent");
-        assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+        stream
+            .write_all(&(100i32 << 20).to_be_bytes())
+            .expect("sent");
+        stream
+            .set_read_timeout(Some(Duration::from_millis(10)))
+            .expect("set");
+        // The pauses are the attack: one byte in each, until we are cut.
+        let started = Instant::now();
+        loop {
+            assert!(started.elapsed() < Duration::from_secs(20), "never cut");
+            match stream.read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => break,
+            }
+            if stream.write_all(&[0]).is_err() {
+                break;
+            }
+        }
     });
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_cut() {
-    let limits = Limits { stall_max: Duration::from_millis(200), ..Limits::default() };
-    serve(limits, |mut stream| {
+fn half_a_request_and_then_the_end() {
+    let told = serve(Limits::default(), |mut stream| {
+        stream
+            .write_all(&framed(b"half a request")[..9])
+            .expect("sent");
+        stream
+            .shutdown(std::net::Shutdown::Write)
+            .expect("half closed");
+        expect_end(&mut stream);
+    });
+    assert_eq!(told.ended, Ended::Closed.to_string());
+}
+
+/// Ends a connection with a reset instead of a FIN.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .expect("set");
+}
+
+#[test]
+fn a_reset_ends_the_connection() {
+    let told = serve(Limits::default(), |mut stream| {
+        stream.write_all(&framed(b"a whole request")).expect("sent");
+        assert_eq!(receive(&mut stream), b"a whole request");
+        reset(stream);
+    });
+    assert_eq!(told.counters.closed_by_error.get(), 1, "{}", told.ended);
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_cut_and_holds_little() {
+    let limits = Limits {
+        stall_max: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let told = serve(limits, |mut stream| {
         let frame = framed(&[b'x'; 64 << 10]);
-        stream.set_write_timeout(Some(Duration::from_secs(20))).expect("set");
         // Far more than the sockets' buffers and the in-flight limits hold together: it ends with an error, not a wait.
         let sent = (0..4096).try_for_each(|_| stream.write_all(&frame));
         let error = sent.expect_err("nobody takes that much");
-        assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "the connection was cut");
+        assert_ne!(
+            error.kind(),
+            io::ErrorKind::WouldBlock,
+            "the connection was cut"
+        );
     });
+    let counters = told.counters;
+    assert_eq!(counters.closed_by_cut.get(), 1);
+    let held = counters.bytes_in.get() - counters.bytes_out.get();
+    println!(
+        "a peer that does not read: {held} bytes held of {} read",
+        counters.bytes_in.get()
+    );
+    // 64 requests in flight, one gathering of replies, one buffer to read into.
+    assert!(
+        held < 64 * (64 << 10) + (2 << 20),
+        "{held} bytes are held for it"
+    );
 }
 
 #[test]
 fn an_idle_connection_is_closed() {
-    let limits = Limits { idle_max: Some(Duration::from_millis(100)), ..Limits::default() };
-    serve(limits, |mut stream| {
+    let limits = Limits {
+        idle_max: Some(Duration::from_millis(100)),
+        ..Limits::default()
+    };
+    let told = serve(limits, |mut stream| {
         stream.write_all(&framed(b"something")).expect("sent");
         assert_eq!(receive(&mut stream), b"something");
-        assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+        expect_end(&mut stream);
     });
+    assert_eq!(told.counters.closed_by_cut.get(), 1);
+}
+
+#[test]
+fn finishing_answers_what_is_in_flight_and_takes_nothing_more() {
+    let told = serve(Limits::default(), |mut stream| {
+        let frames = [
+            "00000001>",
+            "release <",
+            "finish F",
+            "too late",
+            "too late too",
+        ];
+        let all: Vec<u8> = frames
+            .iter()
+            .flat_map(|frame| framed(frame.as_bytes()))
+            .collect();
+        stream.write_all(&all).expect("sent");
+        for frame in &frames[..3] {
+            assert_eq!(receive(&mut stream), frame.as_bytes());
+        }
+        expect_end(&mut stream);
+    });
+    assert_eq!(told.ended, Ended::Closed.to_string());
+    assert_eq!(
+        (told.counters.frames.get(), told.counters.closed.get()),
+        (3, 1)
+    );
+}
+
+#[test]
+fn work_that_has_begun_is_not_broken_off_by_a_cut() {
+    let told = serve(Limits::default(), |mut stream| {
+        stream.write_all(&framed(b"long Work W")[..]).expect("sent");
+        expect_end(&mut stream);
+    });
+    assert_eq!(told.told, ["done"]);
+    assert_eq!(told.counters.bytes_out.get(), 0);
 }
