@@ -1,0 +1,56 @@
+//! Any bytes as a produced record batch: the checks of a produce request, then every walk over the records inside.
+//!
+//! Bad bytes may only be refused; a batch that passed the checks has the size that its header says.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rinka_storage::record::Records;
+use rinka_storage::record_batch::{
+    HEADER_BYTES, ProduceLimits, first_at_or_after, last_of_max_timestamp, validate_produced,
+    values,
+};
+
+/// A time within the limits of batches made in 2023, so that both sides of each timestamp check are reached.
+const NOW: i64 = 1_700_000_000_000;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fuzz_target!(|bytes: &[u8]| {
+    check(bytes);
+    // Chance finds no CRC: once more with the right one, to get behind that check.
+    let mut sealed = bytes.to_vec();
+    if sealed.len() > HEADER_BYTES {
+        let length = i32::try_from(sealed.len() - 12).expect("inputs are small");
+        sealed[8..12].copy_from_slice(&length.to_be_bytes());
+        sealed[16] = 2;
+        let crc = crc32c::crc32c(&sealed[21..]);
+        sealed[17..21].copy_from_slice(&crc.to_be_bytes());
+        check(&sealed);
+    }
+});
+
+fn check(bytes: &[u8]) {
+    for keys_required in [false, true] {
+        let limits = ProduceLimits {
+            version: 9,
+            batch_bytes_max: 1 << 20,
+            now: NOW,
+            timestamp_before_max_ms: DAY_MS,
+            timestamp_after_max_ms: DAY_MS,
+            log_append_time: keys_required,
+            keys_required,
+        };
+        if let Ok(header) = validate_produced(bytes, &limits) {
+            assert_eq!(header.size_in_bytes(), bytes.len());
+        }
+    }
+    let _ = first_at_or_after(bytes, NOW);
+    let _ = last_of_max_timestamp(bytes);
+    let _ = values(bytes);
+    // As if unpacked, and with a count that no header has checked.
+    for record in Records::new(bytes, i32::MAX) {
+        let Ok(record) = record else { break };
+        let _ = format!("{record:?}");
+    }
+}
