@@ -12,7 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = header.size();
     }
     if let Ok((header, entries)) = parse(bytes) {
-        assert!(!entries.is_empty(), "a block without entries is never written");
+        assert!(
+            !entries.is_empty(),
+            "a block without entries is never written"
+        );
         for entry in entries {
             assert!(entry.payload.start <= entry.payload.end);
             assert!(entry.payload.end <= header.used && header.used <= bytes.len());
