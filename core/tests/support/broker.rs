@@ -1,0 +1,357 @@
+//! The real broker as a child process: start, kill -9, SIGTERM, start again on the same directory. Waits for what the broker
+//! prints, never for time to pass; whoever drops it kills it.
+//!
+//! Instead of Rinka, a suite can be pointed at another broker, as a control of the suite itself:
+//! - `RINKA_TEST_BOOTSTRAP=host:port`: a broker that runs already; it cannot be killed, so only the client suite takes it.
+//! - `RINKA_TEST_BROKER=perf/kafka/start`: a program that is started as `PROGRAM --port PORT --data DIR --set KEY=VALUE ...`, stays
+//!   in the foreground and prints `Kafka Server started`. Keys that begin with `rinka.` are not passed to it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::ports;
+
+/// The control needs about ten seconds on a quiet machine; Rinka's own promise is far below and asserted where it matters.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// How much of the broker's output a failure shows.
+const TAIL_LINES: usize = 60;
+
+/// What to start the broker with. Kafka's keys and Rinka's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BrokerSettings(BTreeMap<String, String>);
+
+impl BrokerSettings {
+    /// Two shards, and topics only where somebody creates them.
+    pub(crate) fn new(routing: &str) -> Self {
+        Self::default()
+            .with("auto.create.topics.enable", "false")
+            .with("rinka.shards", "2")
+            .with("rinka.routing", routing)
+            .with("rinka.journal.bytes", "67108864")
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
+        self.0.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+}
+
+/// How the broker ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) took: Duration,
+}
+
+/// A running broker, or one that was ended and may be started again.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    settings: BrokerSettings,
+    program: Program,
+    bootstrap: String,
+    port: u16,
+    directory: Option<TempDir>,
+    process: Option<Child>,
+    output: Arc<Output>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Program {
+    Rinka,
+    Control(PathBuf),
+    RunsAlready,
+}
+
+impl Broker {
+    /// Starts it on free ports with a fresh directory, and waits until it says that it is ready.
+    pub(crate) fn start(settings: BrokerSettings) -> Self {
+        if let Ok(bootstrap) = std::env::var("RINKA_TEST_BOOTSTRAP") {
+            return Self {
+                settings,
+                program: Program::RunsAlready,
+                bootstrap,
+                port: 0,
+                directory: None,
+                process: None,
+                output: Arc::default(),
+            };
+        }
+        let program = match std::env::var_os("RINKA_TEST_BROKER") {
+            Some(path) => {
+                // Relative to where the person is, which is the top of the workspace and not where cargo runs the tests.
+                let path = PathBuf::from(path);
+                let from_top = workspace().join(&path);
+                Program::Control(if from_top.exists() { from_top } else { path })
+            }
+            None => Program::Rinka,
+        };
+        let port = ports::free_block();
+        let directory = tempfile::Builder::new()
+            .prefix("rinka-test-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("a temporary directory");
+        let mut broker = Self {
+            settings,
+            program,
+            bootstrap: format!("127.0.0.1:{port}"),
+            port,
+            directory: Some(directory),
+            process: None,
+            output: Arc::default(),
+        };
+        broker.start_again();
+        broker
+    }
+
+    pub(crate) fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Whether it is Rinka, and so keeps Rinka's own promises too.
+    pub(crate) fn is_rinka(&self) -> bool {
+        self.program == Program::Rinka
+    }
+
+    /// Changes what the next start is given.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings = std::mem::take(&mut self.settings).with(key, value);
+    }
+
+    /// Starts it on the directory and ports it had; returns how long it took to say that it is ready.
+    pub(crate) fn start_again(&mut self) -> Duration {
+        assert!(self.process.is_none(), "the broker runs already");
+        let started = Instant::now();
+        let mut child = self
+            .command()
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command()));
+        let marks = [
+            ReadyMark {
+                text: "ready in ",
+                of: Program::Rinka,
+            },
+            ReadyMark {
+                text: "Kafka Server started",
+                of: self.program.clone(),
+            },
+        ];
+        let mark = marks
+            .iter()
+            .find(|mark| mark.of == self.program)
+            .expect("both programs have one");
+        self.output = Arc::new(Output::default());
+        self.output.follow(child.stdout.take().expect("piped"));
+        self.output.follow(child.stderr.take().expect("piped"));
+        self.process = Some(child);
+        if let Err(problem) = self.output.wait_for(mark.text, started + READY_WITHIN) {
+            panic!(
+                "the broker did not become ready: {problem}\n{}",
+                self.output.tail()
+            );
+        }
+        started.elapsed()
+    }
+
+    /// kill -9, and waits for its end.
+    pub(crate) fn kill9(&mut self) {
+        let mut child = self
+            .process
+            .take()
+            .expect("a broker that this suite started");
+        child.kill().expect("a child that was not waited for");
+        child.wait().expect("a child that was not waited for");
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub(crate) fn terminate(&mut self) -> Ended {
+        let mut child = self
+            .process
+            .take()
+            .expect("a broker that this suite started");
+        let asked = Instant::now();
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", child.id())])
+            .status()
+            .expect("there is a sh");
+        assert!(
+            sent.success(),
+            "the broker ended before SIGTERM was sent\n{}",
+            self.output.tail()
+        );
+        let status = child.wait().expect("a child that was not waited for");
+        Ended {
+            status,
+            took: asked.elapsed(),
+        }
+    }
+
+    /// The lines it printed since its last start.
+    pub(crate) fn printed(&self) -> Vec<String> {
+        self.output
+            .lines
+            .lock()
+            .expect("no panic while held")
+            .text
+            .clone()
+    }
+
+    /// Panics when it ended by itself.
+    pub(crate) fn assert_running(&mut self) {
+        if let Some(child) = &mut self.process
+            && let Some(status) = child.try_wait().expect("a child that was not waited for")
+        {
+            panic!(
+                "the broker ended by itself: {status}\n{}",
+                self.output.tail()
+            );
+        }
+    }
+
+    fn command(&self) -> Command {
+        let directory = self
+            .directory
+            .as_ref()
+            .expect("a broker of ours has a directory")
+            .path();
+        let mut command = match &self.program {
+            Program::Rinka => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_rinka"));
+                command.arg("serve");
+                command.arg(format!(
+                    "--set=listeners=PLAINTEXT://127.0.0.1:{}",
+                    self.port
+                ));
+                command.arg(format!("--set=log.dirs={}", directory.display()));
+                command
+            }
+            Program::Control(program) => {
+                let mut command = Command::new(program);
+                command
+                    .args(["--port", &self.port.to_string(), "--data"])
+                    .arg(directory);
+                command
+            }
+            Program::RunsAlready => unreachable!("it is never started"),
+        };
+        for (key, value) in &self.settings.0 {
+            if self.program == Program::Rinka || !key.starts_with("rinka.") {
+                command.arg("--set").arg(format!("{key}={value}"));
+            }
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() && self.program != Program::RunsAlready {
+            let _ = writeln!(
+                std::io::stderr(),
+                "the end of the broker's output:\n{}",
+                self.output.tail()
+            );
+        }
+    }
+}
+
+/// The top of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package is a folder of the workspace")
+}
+
+struct ReadyMark {
+    text: &'static str,
+    of: Program,
+}
+
+/// What the broker prints, on both of its streams, as it comes.
+#[derive(Debug, Default)]
+struct Output {
+    lines: Mutex<Lines>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    text: Vec<String>,
+    open_streams: usize,
+}
+
+impl Output {
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+        self.lines.lock().expect("no panic while held").open_streams += 1;
+        let output = Arc::clone(self);
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while reader
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|length| length > 0)
+            {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                line.clear();
+                output
+                    .lines
+                    .lock()
+                    .expect("no panic while held")
+                    .text
+                    .push(text);
+                output.more.notify_all();
+            }
+            output
+                .lines
+                .lock()
+                .expect("no panic while held")
+                .open_streams -= 1;
+            output.more.notify_all();
+        });
+    }
+
+    fn wait_for(&self, text: &str, deadline: Instant) -> Result<(), String> {
+        let mut lines = self.lines.lock().expect("no panic while held");
+        loop {
+            if lines.text.iter().any(|line| line.contains(text)) {
+                return Ok(());
+            }
+            if lines.open_streams == 0 {
+                return Err(format!("it ended without printing {text:?}"));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("it did not print {text:?} in time"));
+            }
+            lines = self
+                .more
+                .wait_timeout(lines, left)
+                .expect("no panic while held")
+                .0;
+        }
+    }
+
+    fn tail(&self) -> String {
+        let lines = self.lines.lock().expect("no panic while held");
+        let from = lines.text.len().saturating_sub(TAIL_LINES);
+        lines.text[from..].join("\n")
+    }
+}

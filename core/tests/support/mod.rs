@@ -1,0 +1,13 @@
+//! What the suites that run the real broker share: starting and ending it, free ports, seeded randomness, building the clients.
+//! Knows nothing of what is tested, and never talks to the broker beyond creating a topic.
+
+#![allow(
+    dead_code,
+    reason = "every suite compiles its own copy and uses a part of it"
+)]
+
+pub(crate) mod admin;
+pub(crate) mod broker;
+pub(crate) mod ports;
+pub(crate) mod random;
+pub(crate) mod toolchain;
