@@ -9,7 +9,7 @@ pub(crate) mod offset_lookup;
 pub(crate) mod partition;
 pub(crate) mod promise;
 pub(crate) mod run;
-pub mod shard_map;
+pub(crate) mod shard_map;
 mod turn;
 
 use std::cell::{Cell, RefCell};
@@ -56,7 +56,7 @@ pub(crate) struct ProducerIds {
     pub(crate) end: i64,
 }
 
-pub struct Shard {
+pub(crate) struct Shard {
     pub(crate) number: usize,
     pub(crate) node: Arc<Node>,
     pub(crate) store: Rc<Store<RingDisk>>,
@@ -471,7 +471,7 @@ impl Shard {
     }
 
     /// How often the shard was stalled, see ARCHITECTURE.md.
-    pub fn stalls(&self) -> u64 {
+    pub(crate) fn stalls(&self) -> u64 {
         self.stalls.get()
     }
 }

@@ -313,13 +313,11 @@ fn check_keys(
     let body = compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX)
         .map_err(|_| invalid)?;
     let mut records = Records::new(&body, header.record_count);
-    let mut index = 0;
-    for record in &mut records {
+    for (index, record) in (0..).zip(&mut records) {
         let record: Record<'_> = record.map_err(|_| invalid)?;
         if record.key.is_none() {
             return Err(ProduceBatchError::KeyMissing { record: index });
         }
-        index += 1;
     }
     if records.rest().is_empty() {
         Ok(())

@@ -50,9 +50,12 @@ pub struct SegmentFiles<D: Disk> {
     /// Ticks with every use, to find the file that was used least recently.
     uses: RefCell<u64>,
     /// Files with writes that no finished sync has covered yet, and how many writes there were.
-    unsynced: RefCell<BTreeMap<FileKey, (Rc<D::File>, u64)>>,
+    unsynced: RefCell<BTreeMap<FileKey, Unsynced<D::File>>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
 }
+
+/// A file and the number of writes to it, counted when they begin and when they end.
+type Unsynced<F> = (Rc<F>, u64);
 
 struct OpenFile<F> {
     file: Rc<F>,

@@ -159,9 +159,9 @@ async fn recover(disk: &SimDisk, world: &World, model: &Model) -> Result<(u64, V
     Ok((recovered.generation, logs))
 }
 
-async fn read_all(store: &Store<SimDisk>, log: &LogHandle, model: &ModelLog, limit: Offset) {
+async fn read_all(store: &Store<SimDisk>, log: &LogHandle, sent: &[Sent], limit: Offset) {
     let mut offset = Offset::ZERO;
-    let mut expected = model.sent.iter();
+    let mut expected = sent.iter();
     while offset < limit {
         let batches = store
             .read(log, offset, limit, 100_000)
@@ -221,12 +221,12 @@ async fn live(
     // What recovery kept is there, byte for byte, and the producer's state with it.
     for log in &handles {
         let name = log.borrow().topic_partition;
-        let (end, last) = {
+        let (end, sent) = {
             let model = model.borrow();
-            let model = &model[&name];
-            read_all(&store, log, model, model.acked).await;
-            (model.acked, model.sent.last().cloned())
+            (model[&name].acked, model[&name].sent.clone())
         };
+        read_all(&store, log, &sent, end).await;
+        let last = sent.last().cloned();
         assert_eq!(log.borrow().end(), end);
         if let Some(last) = last {
             let again = store.append(log, &last.header, &last.original, LeaderEpoch(1), None);

@@ -22,6 +22,13 @@ use crate::shard::partition::{PartitionError, ProducePart, Produced};
 
 type Results = Vec<Result<Produced, PartitionError>>;
 
+/// What one shard is to append, and where the results belong.
+struct OfShard {
+    shard: usize,
+    parts: Vec<ProducePart>,
+    places: Vec<(usize, usize)>,
+}
+
 /// Appends on one shard, and where their results belong in the response.
 struct ShardPart {
     started: Result<Started<Results>, Gone>,
@@ -35,7 +42,7 @@ pub(super) async fn start(
 ) -> Outcome {
     let version = header.api_version;
     let acks = request.acks;
-    let mut response = prepare(&request, version);
+    let mut response = prepare(&request);
     if !(-1..=1).contains(&acks) {
         for partition in response
             .responses
@@ -95,8 +102,7 @@ fn send(version: i16, correlation_id: i32, response: &ProduceResponse) -> Reply 
 }
 
 /// The response's shape: the request's topics and partitions in their order.
-fn prepare(request: &ProduceRequest, version: i16) -> ProduceResponse {
-    let _ = version;
+fn prepare(request: &ProduceRequest) -> ProduceResponse {
     ProduceResponse {
         responses: request
             .topic_data
@@ -128,7 +134,7 @@ async fn begin(
     let shard = &context.shard;
     let image = Arc::clone(&shard.image.borrow());
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let mut of_shards: Vec<(usize, Vec<ProducePart>, Vec<(usize, usize)>)> = Vec::new();
+    let mut of_shards: Vec<OfShard> = Vec::new();
     for (topic_index, topic) in request.topic_data.into_iter().enumerate() {
         let found = topics::find(&image, version >= 13, &topic.name, topic.topic_id);
         for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
@@ -149,17 +155,26 @@ async fn begin(
             };
             let owner = shard.owner(name);
             let place = (topic_index, partition_index);
-            match of_shards.iter_mut().find(|(shard, ..)| *shard == owner) {
-                Some((_, parts, places)) => {
-                    parts.push(part);
-                    places.push(place);
+            match of_shards.iter_mut().find(|other| other.shard == owner) {
+                Some(other) => {
+                    other.parts.push(part);
+                    other.places.push(place);
                 }
-                None => of_shards.push((owner, vec![part], vec![place])),
+                None => of_shards.push(OfShard {
+                    shard: owner,
+                    parts: vec![part],
+                    places: vec![place],
+                }),
             }
         }
     }
     let mut started = Vec::with_capacity(of_shards.len());
-    for (owner, parts, places) in of_shards {
+    for OfShard {
+        shard: owner,
+        parts,
+        places,
+    } in of_shards
+    {
         let append = shard
             .start_on(owner, Lane::Write, move |shard| shard.produce(parts))
             .await;

@@ -116,6 +116,12 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
         shard.stop.wait().await;
     }
     connections.stop().await;
+    if shard.stalls() > 0 {
+        log::warn!(
+            "shard {number} was stalled {} times while it ran",
+            shard.stalls()
+        );
+    }
     shard.store.stop().await.map_err(|error| error.to_string())
 }
 

@@ -5,13 +5,13 @@
 use rinka_storage::topic_partition::{TopicId, TopicPartition};
 
 /// The partition that holds the metadata log, under the id Kafka gives it.
-pub const METADATA: TopicPartition = TopicPartition {
+pub(crate) const METADATA: TopicPartition = TopicPartition {
     topic_id: TopicId(uuid::Uuid::from_u128(1)),
     partition: 0,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardMap {
+pub(crate) struct ShardMap {
     shards: usize,
 }
 
@@ -19,7 +19,7 @@ impl ShardMap {
     /// # Panics
     /// With no shard.
     #[must_use]
-    pub fn new(shards: usize) -> Self {
+    pub(crate) fn new(shards: usize) -> Self {
         assert!(shards > 0, "a broker has at least one shard");
         Self { shards }
     }
@@ -27,7 +27,7 @@ impl ShardMap {
     /// The shard's number. Partitions of one topic go round the shards, beginning at one that depends on the topic, so
     /// that many topics of one partition spread too. The metadata log is always on shard 0.
     #[must_use]
-    pub fn owner(self, name: TopicPartition) -> usize {
+    pub(crate) fn owner(self, name: TopicPartition) -> usize {
         if name == METADATA {
             return 0;
         }
@@ -37,7 +37,7 @@ impl ShardMap {
     }
 
     #[must_use]
-    pub fn shards(self) -> usize {
+    pub(crate) fn shards(self) -> usize {
         self.shards
     }
 }
