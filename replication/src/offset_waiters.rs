@@ -12,6 +12,9 @@ use rinka_storage::offset::Offset;
 pub struct OffsetWaiters<T> {
     /// In order of the offset, then of arrival. Nearly always a new one belongs at the back.
     waiters: VecDeque<Waiter<T>>,
+    /// No deadline is earlier; the one it stood for may have been answered since. Ticks come far more often than deadlines,
+    /// and looking through a thousand waiters at each would show.
+    earliest: Duration,
 }
 
 #[derive(Debug)]
@@ -25,6 +28,7 @@ impl<T> Default for OffsetWaiters<T> {
     fn default() -> Self {
         Self {
             waiters: VecDeque::new(),
+            earliest: Duration::MAX,
         }
     }
 }
@@ -37,6 +41,7 @@ impl<T> OffsetWaiters<T> {
             deadline,
             token,
         };
+        self.earliest = self.earliest.min(deadline);
         match self.waiters.back() {
             Some(last) if last.offset > offset => {
                 let at = self.waiters.partition_point(|other| other.offset <= offset);
@@ -60,16 +65,29 @@ impl<T> OffsetWaiters<T> {
 
     /// It is `now`: gives back whoever's time is over.
     pub fn on_deadline(&mut self, now: Duration, out: &mut Vec<T>) {
-        if self.waiters.iter().all(|waiter| waiter.deadline > now) {
+        if now < self.earliest {
             return;
         }
-        for waiter in std::mem::take(&mut self.waiters) {
+        self.earliest = Duration::MAX;
+        // Once around: whoever stays goes to the back, behind all that stayed before.
+        for _ in 0..self.waiters.len() {
+            let Some(waiter) = self.waiters.pop_front() else {
+                break;
+            };
             if waiter.deadline <= now {
                 out.push(waiter.token);
             } else {
+                self.earliest = self.earliest.min(waiter.deadline);
                 self.waiters.push_back(waiter);
             }
         }
+        self.shrink();
+    }
+
+    /// Forgets those who have been answered otherwise: a fetch of many partitions waits at each of them, and one wakes it.
+    pub fn cancel(&mut self, mut is_answered: impl FnMut(&T) -> bool) {
+        self.waiters.retain(|waiter| !is_answered(&waiter.token));
+        self.shrink();
     }
 
     /// Gives everyone back, in order: nothing they wait for will come.
@@ -85,6 +103,11 @@ impl<T> OffsetWaiters<T> {
     }
 
     #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiters.is_empty()
     }
@@ -92,6 +115,9 @@ impl<T> OffsetWaiters<T> {
     /// Many partitions were busy once: an idle one gives its memory back, a busy one keeps room for a few.
     fn shrink(&mut self) {
         const KEPT: usize = 16;
+        if self.waiters.is_empty() {
+            self.earliest = Duration::MAX;
+        }
         if self.waiters.is_empty() && self.waiters.capacity() > KEPT {
             self.waiters = VecDeque::new();
         }
@@ -109,6 +135,7 @@ mod tests {
         Wait { offset: i64, deadline: u64 },
         Mark(i64),
         Time(u64),
+        Cancel { every: usize },
     }
 
     fn any_step() -> impl Strategy<Value = Step> {
@@ -116,6 +143,7 @@ mod tests {
             (0i64..50, 0u64..100).prop_map(|(offset, deadline)| Step::Wait { offset, deadline }),
             (0i64..50).prop_map(Step::Mark),
             (0u64..100).prop_map(Step::Time),
+            (2usize..5).prop_map(|every| Step::Cancel { every }),
         ]
     }
 
@@ -142,8 +170,13 @@ mod tests {
                         waiters.on_deadline(Duration::from_secs(now), &mut out);
                         expected.extend(model.extract_if(.., |waiter| waiter.1 <= now).map(|waiter| waiter.2));
                     }
+                    Step::Cancel { every } => {
+                        waiters.cancel(|token| token % every == 0);
+                        model.retain(|waiter| waiter.2 % every != 0);
+                    }
                 }
                 prop_assert_eq!(out, expected);
+                prop_assert_eq!(waiters.len(), model.len());
                 let next = model.iter().map(|waiter| Duration::from_secs(waiter.1)).min();
                 prop_assert_eq!(waiters.next_deadline(), next);
             }

@@ -6,4 +6,4 @@ mod in_sync_set;
 mod leader;
 
 pub use in_sync_set::{BrokerId, InSyncSet};
-pub use leader::{Action, Leader, NotEnoughReplicas};
+pub use leader::{Action, Leader, NotEnoughReplicas, PartitionEpoch};

@@ -58,7 +58,23 @@ impl InSyncSet {
         }
     }
 
-    /// The replica has flushed everything below `end`. Ends never go back while an epoch lasts.
+    /// What the other replicas have flushed is not known any more.
+    pub(super) fn forget_flushed(&mut self, but: BrokerId) {
+        for (broker, (_, flushed)) in &mut self.replicas {
+            if *broker != but {
+                *flushed = Offset::ZERO;
+            }
+        }
+    }
+
+    /// The replica starts over with everything below `end` flushed, which may be less than before: it may have lost its disk.
+    pub(super) fn on_attached(&mut self, broker: BrokerId, end: Offset) {
+        if let Some((_, flushed)) = self.replicas.get_mut(&broker) {
+            *flushed = end;
+        }
+    }
+
+    /// The replica has flushed everything below `end`. Ends do not go back while it stays attached.
     pub fn on_flushed(&mut self, broker: BrokerId, end: Offset) {
         if let Some((_, flushed)) = self.replicas.get_mut(&broker) {
             *flushed = end.max(*flushed);

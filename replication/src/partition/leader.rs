@@ -20,11 +20,20 @@ pub struct NotEnoughReplicas {
     pub in_sync: usize,
 }
 
-/// `high_watermark <= flushed end of each in-sync replica <= log_end`, and the high watermark never goes back.
+/// Counts the changes of a partition's replicas and in-sync set: the controller takes one that names the current number only,
+/// and the leader takes them in this order only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionEpoch(pub i32);
+
+/// `log_start <= high_watermark <= log_end`; the high watermark never goes back, and moves on only to what every in-sync
+/// replica has flushed. (It may be ahead of one for a while: of a replica that lost its disk, until the controller drops it.)
 #[derive(Clone, Debug)]
 pub struct Leader {
     broker: BrokerId,
     epoch: LeaderEpoch,
+    /// The log's end when this leader's epoch began.
+    epoch_start: Offset,
+    partition_epoch: PartitionEpoch,
     log_start: Offset,
     log_end: Offset,
     in_sync: InSyncSet,
@@ -40,10 +49,16 @@ impl Leader {
         log_start: Offset,
         log_end: Offset,
     ) -> Self {
+        assert!(
+            log_start <= log_end,
+            "a log starts before its end: {log_start}..{log_end}"
+        );
         let broker = BrokerId(broker);
         Self {
             broker,
             epoch,
+            epoch_start: log_end,
+            partition_epoch: PartitionEpoch::default(),
             log_start,
             log_end,
             in_sync: InSyncSet::single(broker, log_end),
@@ -138,24 +153,84 @@ impl Leader {
         }
     }
 
+    /// A follower of this epoch, its log validated against ours and cut where they differ, starts to follow from `end`,
+    /// below which it has flushed everything.
+    ///
+    /// What it said before counts no more: with its disk replaced it may know less than it once acknowledged.
+    pub fn on_follower_attached(
+        &mut self,
+        follower: BrokerId,
+        epoch: LeaderEpoch,
+        end: Offset,
+        out: &mut Vec<Action>,
+    ) {
+        if epoch == self.epoch && end <= self.log_end && follower != self.broker {
+            self.in_sync.on_attached(follower, end);
+            self.advance(out);
+        }
+    }
+
+    /// Whether the controller may be asked to add the follower: it has all that is committed, and all that was there when
+    /// this epoch began. The second is for a leader that does not know yet how far its predecessor's high watermark was.
+    #[must_use]
+    pub fn may_join(&self, follower: BrokerId) -> bool {
+        let needed = self.high_watermark.max(self.epoch_start);
+        !self.in_sync.contains(follower)
+            && self
+                .in_sync
+                .flushed_end(follower)
+                .is_some_and(|end| end >= needed)
+    }
+
     /// A follower has caught up and the controller was asked to add it: from now on it counts.
     pub fn on_join_requested(&mut self, follower: BrokerId) {
+        assert!(self.may_join(follower), "{follower:?} has not caught up");
         self.in_sync.set_joining(follower);
     }
 
-    /// The controller committed who the replicas are and which are in sync.
+    /// The controller committed who the replicas are and which are in sync. News older than what is known are not heard.
     pub fn on_in_sync_set(
         &mut self,
+        partition_epoch: PartitionEpoch,
         replicas: &[BrokerId],
         in_sync: &[BrokerId],
         out: &mut Vec<Action>,
     ) {
+        if partition_epoch <= self.partition_epoch {
+            return;
+        }
         assert!(
-            in_sync.contains(&self.broker),
+            replicas.contains(&self.broker) && in_sync.contains(&self.broker),
             "a leader that left the in-sync set leads no more"
         );
+        self.partition_epoch = partition_epoch;
         self.in_sync.set_committed(replicas, in_sync);
         self.advance(out);
+    }
+
+    /// This broker was elected once more. Followers have to validate their logs again before their words count: one may
+    /// have followed somebody else in between. Who was joining goes on counting until the next committed set says otherwise.
+    ///
+    /// Whoever waits for an offset of the older epoch is the shell's to answer.
+    pub fn on_new_epoch(&mut self, epoch: LeaderEpoch) {
+        assert!(
+            epoch > self.epoch,
+            "epochs grow: {} then {epoch}",
+            self.epoch
+        );
+        self.epoch = epoch;
+        self.epoch_start = self.log_end;
+        self.in_sync.forget_flushed(self.broker);
+    }
+
+    /// What lies below `to` was deleted, by retention or on request.
+    pub fn on_log_start(&mut self, to: Offset) {
+        assert!(
+            to <= self.high_watermark,
+            "only what is committed is deleted: {to} of {}",
+            self.high_watermark
+        );
+        self.log_start = to.max(self.log_start);
     }
 
     fn advance(&mut self, out: &mut Vec<Action>) {
@@ -164,111 +239,15 @@ impl Leader {
             self.high_watermark = committed;
             out.push(Action::HighWatermarkAdvanced { to: committed });
         }
+        assert!(
+            self.log_start <= self.high_watermark && self.high_watermark <= self.log_end,
+            "{} <= {} <= {}",
+            self.log_start,
+            self.high_watermark,
+            self.log_end
+        );
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Append(i64),
-        Flush,
-        FollowerAck {
-            follower: i32,
-            share: u8,
-            stale: bool,
-        },
-        Join(i32),
-        Commit(Vec<bool>),
-    }
-
-    fn any_step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (1i64..10).prop_map(Step::Append),
-            Just(Step::Flush),
-            (1i32..5, any::<u8>(), any::<bool>()).prop_map(|(follower, share, stale)| {
-                Step::FollowerAck {
-                    follower,
-                    share,
-                    stale,
-                }
-            }),
-            (1i32..5).prop_map(Step::Join),
-            proptest::collection::vec(any::<bool>(), 4).prop_map(Step::Commit),
-        ]
-    }
-
-    #[test]
-    fn one_replica_commits_what_it_flushes() {
-        let mut leader = Leader::single_replica(1, LeaderEpoch(4), Offset(0), Offset(10));
-        let mut out = Vec::new();
-        leader.on_append(Offset(15), &mut out);
-        assert_eq!((leader.high_watermark(), out.len()), (Offset(10), 0));
-        leader.on_flushed(Offset(13), &mut out);
-        assert_eq!(out, [Action::HighWatermarkAdvanced { to: Offset(13) }]);
-        assert_eq!(
-            leader.check_min_in_sync_replicas(-1, 2),
-            Err(NotEnoughReplicas { in_sync: 1 })
-        );
-        assert_eq!(leader.check_min_in_sync_replicas(1, 2), Ok(()));
-    }
-
-    proptest! {
-        /// HighWatermarkNeverRegresses, and it stands on every replica that is in sync or joining.
-        #[test]
-        fn the_high_watermark_stands_on_the_in_sync_set(steps in proptest::collection::vec(any_step(), 0..80)) {
-            let mut leader = Leader::single_replica(0, LeaderEpoch(1), Offset(0), Offset(0));
-            let mut counted = vec![true, false, false, false, false];
-            let mut flushed = [0i64; 5];
-            for step in steps {
-                let before = leader.high_watermark();
-                let mut out = Vec::new();
-                match step {
-                    Step::Append(count) => {
-                        let end = leader.log_end().plus(count);
-                        leader.on_append(end, &mut out);
-                    }
-                    Step::Flush => {
-                        let end = leader.log_end();
-                        leader.on_flushed(end, &mut out);
-                        flushed[0] = end.0;
-                    }
-                    Step::FollowerAck { follower, share, stale } => {
-                        let end = leader.log_end().0 * i64::from(share) / 255;
-                        let epoch = if stale { LeaderEpoch(0) } else { LeaderEpoch(1) };
-                        leader.on_follower_ack(BrokerId(follower), epoch, Offset(end), &mut out);
-                        let known = leader.in_sync_set().flushed_end(BrokerId(follower)).is_some();
-                        if known && !stale {
-                            let flushed = &mut flushed[follower as usize];
-                            *flushed = end.max(*flushed);
-                        }
-                    }
-                    Step::Join(follower) => {
-                        leader.on_join_requested(BrokerId(follower));
-                        let known = leader.in_sync_set().flushed_end(BrokerId(follower)).is_some();
-                        counted[follower as usize] |= known;
-                    }
-                    Step::Commit(members) => {
-                        let replicas: Vec<_> = (0..5).map(BrokerId).collect();
-                        let in_sync: Vec<_> =
-                            replicas.iter().copied().filter(|b| b.0 == 0 || members[b.0 as usize - 1]).collect();
-                        leader.on_in_sync_set(&replicas, &in_sync, &mut out);
-                        counted = replicas.iter().map(|broker| in_sync.contains(broker)).collect();
-                    }
-                }
-                let mark = leader.high_watermark();
-                prop_assert!(before <= mark && mark <= leader.log_end());
-                prop_assert_eq!(!out.is_empty(), before < mark);
-                if before < mark {
-                    for broker in 0..5 {
-                        prop_assert!(!counted[broker] || flushed[broker] >= mark.0);
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;
