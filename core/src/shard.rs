@@ -46,6 +46,9 @@ const TICK_IDLE: Duration = Duration::from_millis(50);
 /// A shard that did not come back to its ticker for this much longer than asked was stalled.
 const STALL: Duration = Duration::from_millis(100);
 
+/// Files not used for this long are closed.
+const IDLE_SWEEP: Duration = Duration::from_secs(10);
+
 /// The pause after a failed upkeep, a full disk for instance.
 const UPKEEP_RETRY: Duration = Duration::from_millis(500);
 
@@ -397,6 +400,8 @@ impl Shard {
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.upkeep().await }).detach();
         let shard = Rc::clone(self);
+        glommio::spawn_local(async move { shard.checkpoints().await }).detach();
+        let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.tick().await }).detach();
     }
 
@@ -424,6 +429,19 @@ impl Shard {
         }
     }
 
+    async fn checkpoints(&self) {
+        loop {
+            self.store.checkpoint_wanted().await;
+            if let Err(error) = self.store.checkpoint_or_fail().await {
+                log::error!("shard {}: no checkpoint: {error}", self.number);
+                if self.store.failure().is_some() {
+                    return;
+                }
+                glommio::timer::sleep(UPKEEP_RETRY).await;
+            }
+        }
+    }
+
     async fn upkeep(&self) {
         loop {
             self.store.upkeep_due().await;
@@ -438,6 +456,7 @@ impl Shard {
     }
 
     async fn tick(&self) {
+        let mut idle_swept = self.now();
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
         loop {
@@ -463,6 +482,10 @@ impl Shard {
             };
             seen = self.activity.get();
             let now = self.now();
+            if now > idle_swept + IDLE_SWEEP {
+                idle_swept = now;
+                self.store.close_idle();
+            }
             self.waited_for.borrow_mut().retain(|_, partition| {
                 partition.on_time(now);
                 !partition.is_quiet()

@@ -2,7 +2,7 @@
 //!
 //! Carries out what [`crate::log::Log`] decides. Never serves bytes whose CRC does not hold.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -49,6 +49,8 @@ pub struct SegmentFiles<D: Disk> {
     open: RefCell<FxHashMap<FileKey, OpenFile<D::File>>>,
     /// Ticks with every use, to find the file that was used least recently.
     uses: RefCell<u64>,
+    /// The last use at the time of the last [`SegmentFiles::close_idle`].
+    idle_since: Cell<u64>,
     /// Files with writes that no finished sync has covered yet, and how many writes there were.
     unsynced: RefCell<BTreeMap<FileKey, Unsynced<D::File>>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
@@ -121,6 +123,7 @@ impl<D: Disk> SegmentFiles<D> {
             replaying: false,
             open: RefCell::default(),
             uses: RefCell::default(),
+            idle_since: Cell::new(0),
             unsynced: RefCell::default(),
             indexes: RefCell::default(),
         }
@@ -299,6 +302,21 @@ impl<D: Disk> SegmentFiles<D> {
             .map(|(key, _)| *key)
             .collect();
         self.sync_files(keys).await
+    }
+
+    /// Closes files and forgets indexes that were not used since the last call.
+    pub fn close_idle(&self) {
+        let since = self.idle_since.replace(*self.uses.borrow());
+        self.open.borrow_mut().retain(|_, file| file.used > since);
+        self.indexes
+            .borrow_mut()
+            .retain(|_, (used, _)| *used > since);
+    }
+
+    /// How many segment files are open.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.open.borrow().len()
     }
 
     /// Logs with writes that no sync has covered yet.

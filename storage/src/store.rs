@@ -481,16 +481,41 @@ impl<D: Disk> Store<D> {
     }
 
     fn needs_upkeep(&self) -> bool {
-        self.fullness.get() > CHECKPOINT_FULLNESS
-            || self.cached_bytes.get() > self.config.memory_bytes
+        self.cached_bytes.get() > self.config.memory_bytes
     }
 
-    /// Work that can wait: writes to segments, checkpoints, letting go of memory.
+    /// Waits until the journal should be checkpointed. A task of its own does it: upkeep goes on beside it.
+    pub async fn checkpoint_wanted(&self) {
+        while self.fullness.get() <= CHECKPOINT_FULLNESS {
+            self.upkeep.wait().await;
+        }
+    }
+
+    /// Lets go of what has not been used since the last call: an idle partition holds no descriptor.
+    pub fn close_idle(&self) {
+        self.files.close_idle();
+    }
+
+    /// Work that can wait: writes to segments, letting go of memory.
     ///
     /// # Errors
     /// A full disk: nothing is lost, and it may be tried again. Any other failure of the disk stops the store.
     pub async fn maintain(&self) -> io::Result<()> {
         let result = self.maintain_now().await;
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::StorageFull
+        {
+            self.fail(&error.to_string());
+        }
+        result
+    }
+
+    /// As [`Store::checkpoint`], with failures treated as [`Store::maintain`] does.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub async fn checkpoint_or_fail(&self) -> io::Result<()> {
+        let result = self.checkpoint().await;
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::StorageFull
         {
@@ -515,9 +540,6 @@ impl<D: Disk> Store<D> {
                 self.write_back(&log, published).await?;
             }
             self.evict();
-        }
-        if self.fullness.get() > CHECKPOINT_FULLNESS {
-            self.checkpoint().await?;
         }
         Ok(())
     }
@@ -745,7 +767,7 @@ impl<D: Disk> Committer<D> {
         if let Err(error) = journal {
             store.fail(&format!("the journal could not be written: {error}"));
         }
-        if store.needs_upkeep() {
+        if store.needs_upkeep() || store.fullness.get() > CHECKPOINT_FULLNESS {
             store.upkeep.ring();
         }
         store.progress.ring();

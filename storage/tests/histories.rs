@@ -253,8 +253,14 @@ async fn live(
     let checkpoint_wanted = Cell::new(false);
     let checkpoints = async {
         loop {
-            if checkpoint_wanted.replace(false) {
+            let full = futures_lite::future::poll_once(store.checkpoint_wanted())
+                .await
+                .is_some();
+            if checkpoint_wanted.replace(false) || full {
                 let _ = store.checkpoint().await;
+            }
+            if steps % 7 == 0 {
+                store.close_idle();
             }
             yield_now().await;
         }
