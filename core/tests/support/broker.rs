@@ -123,6 +123,10 @@ impl Broker {
         self.program == Program::Rinka
     }
 
+    pub(crate) fn can_be_killed(&self) -> bool {
+        self.program != Program::RunsAlready
+    }
+
     /// Changes what the next start is given.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings = std::mem::take(&mut self.settings).with(key, value);
@@ -130,37 +134,32 @@ impl Broker {
 
     /// Starts it on the directory and ports it had; returns how long it took to say that it is ready.
     pub(crate) fn start_again(&mut self) -> Duration {
-        assert!(self.process.is_none(), "the broker runs already");
         let started = Instant::now();
-        let mut child = self
-            .command()
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command()));
-        let marks = [
-            ReadyMark {
-                text: "ready in ",
-                of: Program::Rinka,
-            },
-            ReadyMark {
-                text: "Kafka Server started",
-                of: self.program.clone(),
-            },
-        ];
-        let mark = marks
-            .iter()
-            .find(|mark| mark.of == self.program)
-            .expect("both programs have one");
-        self.output = Arc::new(Output::default());
-        self.output.follow(child.stdout.take().expect("piped"));
-        self.output.follow(child.stderr.take().expect("piped"));
-        self.process = Some(child);
-        if let Err(problem) = self.output.wait_for(mark.text, started + READY_WITHIN) {
+        self.spawn();
+        let mark = match self.program {
+            Program::Rinka => "ready in ",
+            Program::Control(_) | Program::RunsAlready => "Kafka Server started",
+        };
+        if let Err(problem) = self.output.wait_for(mark, started + READY_WITHIN) {
             panic!(
                 "the broker did not become ready: {problem}\n{}",
                 self.output.tail()
             );
         }
         started.elapsed()
+    }
+
+    /// Starts it and does not wait until it is ready.
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.process.is_none(), "the broker runs already");
+        let mut command = self.command();
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        self.output = Arc::new(Output::default());
+        self.output.follow(child.stdout.take().expect("piped"));
+        self.output.follow(child.stderr.take().expect("piped"));
+        self.process = Some(child);
     }
 
     /// kill -9, and waits for its end.
@@ -278,11 +277,6 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the package is a folder of the workspace")
-}
-
-struct ReadyMark {
-    text: &'static str,
-    of: Program,
 }
 
 /// What the broker prints, on both of its streams, as it comes.

@@ -6,8 +6,7 @@
 
 const { Kafka, logLevel, CompressionTypes, CompressionCodecs, Partitioners } = require('kafkajs')
 const snappy = require('kafkajs-snappy')
-const lz4 = require('lz4js')
-const { hash } = require('lz4js/xxh32')
+const lz4 = require('lz4-napi')
 const { ZstdCodec } = require('zstd-codec')
 
 const SEND_MESSAGES_MAX = 1000
@@ -15,14 +14,8 @@ const FETCH_BYTES = 1 << 20
 
 CompressionCodecs[CompressionTypes.Snappy] = snappy
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async encoder => {
-    const frame = Buffer.from(lz4.compress(encoder.buffer))
-    // A batch fits into one block, yet lz4js flags its blocks as dependent ones, which Kafka's own decoder refuses.
-    frame[4] |= 0x20
-    frame[6] = (hash(0, frame, 4, 2) >> 8) & 0xff
-    return frame
-  },
-  decompress: async buffer => Buffer.from(lz4.decompress(buffer)),
+  compress: encoder => lz4.compressFrame(encoder.buffer),
+  decompress: buffer => lz4.decompressFrame(buffer),
 })
 const zstd = new Promise(resolve => ZstdCodec.run(module => resolve(new module.Streaming())))
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
