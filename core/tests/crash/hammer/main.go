@@ -85,8 +85,9 @@ func produceAs(ctx context.Context, producer uint32, bootstrap, topic string, pa
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.DefaultProduceTopic(topic),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(codecs[int(producer)%len(codecs)]),
-		// As many as an idempotent producer may have: the broker must tell repeated batches from new ones across a crash.
-		kgo.MaxProduceRequestsInflightPerBroker(5), kgo.ProducerLinger(2*time.Millisecond),
+		// Five requests are in flight, as always with this client's idempotence: the broker must tell the repeated batches among
+		// them from new ones across a crash.
+		kgo.ProducerLinger(2*time.Millisecond),
 		kgo.MaxBufferedRecords(bufferedRecordsMax), kgo.ProducerBatchMaxBytes(64<<10),
 		kgo.RetryBackoffFn(func(int) time.Duration { return retryAfter }), kgo.MetadataMinAge(retryAfter),
 		kgo.UnknownTopicRetries(-1), kgo.DialTimeout(time.Second),
