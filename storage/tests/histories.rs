@@ -259,7 +259,7 @@ async fn live(
             if checkpoint_wanted.replace(false) || full {
                 let _ = store.checkpoint().await;
             }
-            if steps % 7 == 0 {
+            if steps.is_multiple_of(7) {
                 store.close_idle();
             }
             yield_now().await;
