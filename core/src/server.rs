@@ -3,6 +3,7 @@
 //! Runs once. Never touches a request.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -25,6 +26,9 @@ use crate::shard::shard_map::ShardMap;
 
 /// How long a shard may take to come up.
 const START_WITHIN: Duration = Duration::from_secs(60);
+
+const BIND_WITHIN: Duration = Duration::from_secs(3);
+const BIND_RETRY: Duration = Duration::from_millis(10);
 
 /// The registered memory of each of the executor's rings. Nothing of ours uses it: files have a ring of their own.
 pub(crate) const EXECUTOR_IO_MEMORY: usize = 64 << 10;
@@ -99,10 +103,11 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     ])
     .map_err(ServeError::Signals)?;
 
-    let recovered = recover(&node, directory.path())?;
+    let recovered = recover(&node, &directory)?;
     let data_directory = directory.path().to_owned();
     let running = start_shards(
         &node,
+        &directory,
         &cpus,
         sockets.listeners,
         recovered.image,
@@ -224,7 +229,7 @@ fn bind(config: &BrokerConfig, shards: usize) -> Result<Sockets, ServeError> {
         let host = listener.host.as_deref().unwrap_or("[::]");
         let bind_one = |port: u16| {
             let address = format!("{}:{port}", host);
-            rinka_net::listener::bind(&address).map_err(|error| ServeError::Bind { address, error })
+            bind_patiently(&address).map_err(|error| ServeError::Bind { address, error })
         };
         let mut port = listener.port;
         for shard in 0..shards {
@@ -271,6 +276,19 @@ fn bind(config: &BrokerConfig, shards: usize) -> Result<Sockets, ServeError> {
     Ok(sockets)
 }
 
+/// The kernel closes the sockets of a killed process on its own time: a port that is in use gets a moment to become free.
+fn bind_patiently(address: &str) -> io::Result<(OwnedFd, std::net::SocketAddr)> {
+    let deadline = Instant::now() + BIND_WITHIN;
+    loop {
+        match rinka_net::listener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(BIND_RETRY);
+            }
+            other => return other,
+        }
+    }
+}
+
 struct RecoveredNode {
     image: Arc<MetadataImage>,
     logs: Vec<LogCheckpoint>,
@@ -285,16 +303,17 @@ struct Summary {
 }
 
 /// Recovery runs on an executor of its own, before any shard: whichever shards wrote the journals, they are read here.
-fn recover(node: &Arc<Node>, root: &Path) -> Result<RecoveredNode, ServeError> {
+fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode, ServeError> {
     let started = Instant::now();
-    let (node, root) = (Arc::clone(node), root.to_owned());
+    let (node, root) = (Arc::clone(node), directory.path().to_owned());
+    let lock = clone_lock(directory)?;
     let thread = LocalExecutorBuilder::new(Placement::Unbound)
         .name("rinka-recovery")
         .io_memory(EXECUTOR_IO_MEMORY)
         .preempt_timer(run::PREEMPT)
         .spawn(move || async move {
             glommio::spawn_local(run::heartbeat()).detach();
-            run::recover(&node, &root).await
+            run::recover(&node, &root, &lock).await
         })
         .map_err(|error| ServeError::Recovery(error.to_string()))?;
     let (image, recovered, replayed) = thread
@@ -318,8 +337,18 @@ struct Running {
     mailboxes: Vec<Mailbox>,
 }
 
+fn clone_lock(directory: &DataDirectory) -> Result<File, ServeError> {
+    let cloned = directory.lock().try_clone();
+    cloned.map_err(|error| {
+        ServeError::Shard(format!(
+            "the data directory's lock cannot be shared: {error}"
+        ))
+    })
+}
+
 fn start_shards(
     node: &Arc<Node>,
+    directory: &DataDirectory,
     cpus: &[usize],
     listeners: Vec<Vec<ShardListener>>,
     image: Arc<MetadataImage>,
@@ -351,6 +380,7 @@ fn start_shards(
             mailboxes: mailboxes.clone(),
             inbox,
             ready: ready.clone(),
+            lock: clone_lock(directory)?,
         };
         let cpu = cpus[number % cpus.len()];
         let thread = std::thread::Builder::new()

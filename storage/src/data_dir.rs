@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The newest layout this release reads and the one it writes.
 pub const FORMAT: u32 = 1;
@@ -18,9 +19,12 @@ const FORMAT_KEY: &str = "rinka.format";
 pub struct DataDirectory {
     path: PathBuf,
     cluster_id: String,
-    /// Held for its lock.
-    _lock: File,
+    lock: File,
 }
+
+/// How long a lock is waited for. The kernel ends what a killed process had in flight on its own time, and the lock with it.
+const LOCK_WITHIN: Duration = Duration::from_secs(3);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub enum DataDirectoryError {
@@ -93,12 +97,18 @@ impl DataDirectory {
             .write(true)
             .open(path.join(".lock"))
             .map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(DataDirectoryError::Locked(path.to_owned()));
+        let deadline = Instant::now() + LOCK_WITHIN;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_RETRY)
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(DataDirectoryError::Locked(path.to_owned()));
+                }
+                Err(TryLockError::Error(error)) => return Err(io(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let properties = path.join("meta.properties");
         let cluster_id = match std::fs::read_to_string(&properties) {
@@ -115,13 +125,20 @@ impl DataDirectory {
         Ok(Self {
             path: path.to_owned(),
             cluster_id,
-            _lock: lock,
+            lock,
         })
     }
 
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The locked file. Whoever may still write to the directory after this process' death must hold it too: see
+    /// [`crate::disk::ring::RingDisk`].
+    #[must_use]
+    pub fn lock(&self) -> &File {
+        &self.lock
     }
 
     /// The cluster the data belongs to.

@@ -2,6 +2,7 @@
 //!
 //! Only puts things together; what they do is elsewhere.
 
+use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(crate) struct ShardSetup {
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) inbox: Inbox,
     pub(crate) ready: flume::Sender<Result<(), String>>,
+    /// The data directory's lock.
+    pub(crate) lock: File,
 }
 
 /// Runs a shard on the calling thread until it is told to stop.
@@ -77,9 +80,10 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
         mailboxes,
         inbox,
         ready,
+        lock,
     } = setup;
     let opened = async {
-        let disk = RingDisk::new()
+        let disk = RingDisk::new(&lock)
             .await
             .map_err(|error| format!("no io_uring for files: {error}"))?;
         let config = StoreConfig {
@@ -168,8 +172,9 @@ pub(crate) fn stop(mailbox: &Mailbox) {
 pub(crate) async fn recover(
     node: &Arc<Node>,
     root: &Path,
+    lock: &File,
 ) -> Result<(MetadataImage, Recovered, Replayed), String> {
-    recover_all(node, root)
+    recover_all(node, root, lock)
         .await
         .map_err(|error| error.to_string())
 }
@@ -177,8 +182,9 @@ pub(crate) async fn recover(
 async fn recover_all(
     node: &Arc<Node>,
     root: &Path,
+    lock: &File,
 ) -> Result<(MetadataImage, Recovered, Replayed), RecoveryError> {
-    let disk = RingDisk::new().await?;
+    let disk = RingDisk::new(lock).await?;
     let mut recovery = Recovery::open(disk, root).await?;
     // The metadata log first: only it knows which partitions there are and what they are called.
     let empty = MetadataImage::default();

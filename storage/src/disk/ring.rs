@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::ffi::CString;
+use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -66,10 +67,13 @@ enum Memory {
 impl RingDisk {
     /// Builds the ring and starts the task that waits for completions. Call it inside a glommio executor.
     ///
+    /// The ring holds on to `lock`: the kernel lets go of it only when the last operation is over, also when the process was
+    /// killed. Without that, a write of a dead process could land on top of what its successor wrote.
+    ///
     /// # Errors
     /// What `io_uring_setup` and `eventfd` say; a lack of locked memory right after a restart is retried for a second,
     /// since the kernel frees that of a dead process late.
-    pub async fn new() -> io::Result<Self> {
+    pub async fn new(lock: &File) -> io::Result<Self> {
         let mut attempts = 0;
         let uring = loop {
             match IoUring::builder()
@@ -94,6 +98,7 @@ impl RingDisk {
             OwnedFd::from_raw_fd(descriptor)
         };
         uring.submitter().register_eventfd(event.as_raw_fd())?;
+        uring.submitter().register_files(&[lock.as_raw_fd()])?;
         let ring = Rc::new(Ring {
             uring: RefCell::new(uring),
             operations: RefCell::default(),
@@ -546,7 +551,8 @@ mod tests {
             .io_memory(64 << 10)
             .preempt_timer(std::time::Duration::from_millis(1))
             .spawn(move || async move {
-                let disk = RingDisk::new().await.expect("a ring");
+                let lock = tempfile::tempfile().expect("a file");
+                let disk = RingDisk::new(&lock).await.expect("a ring");
                 work(disk).await
             })
             .expect("an executor")
