@@ -191,6 +191,8 @@ pub struct Log {
     tail: Option<(Place, Bytes)>,
     /// A write to a segment is under way: they go one at a time, since neighbours share a block.
     pub writing: bool,
+    /// The active segment's file has zeros behind its end, up to a whole block.
+    pub padded: bool,
     /// Its directory exists and was synced.
     pub directory_made: bool,
     /// Why it serves no more.
@@ -263,6 +265,7 @@ impl Log {
             written_back,
             tail: None,
             writing: false,
+            padded: false,
             failed: None,
             epochs: checkpoint.epochs,
             producers: checkpoint.producers,
@@ -476,6 +479,7 @@ impl Log {
         let end = write.end();
         self.bytes_to_write -= end - write.head_length;
         self.written_back = write.upto;
+        self.padded = true;
         let last_block = end / BLOCK * BLOCK;
         // A copy: a slice would keep all of the written buffer in memory for its last few bytes.
         self.tail = Some((write.upto, Bytes::copy_from_slice(&bytes[last_block..end])));

@@ -426,11 +426,13 @@ impl<D: Disk> SegmentFiles<D> {
     /// Those of the disk.
     pub async fn trim(&self, log: &LogHandle) -> io::Result<()> {
         let place = log.borrow().written_back();
-        if place.position == 0 {
+        if !log.borrow().padded || place.position == 0 {
             return Ok(());
         }
         let file = self.file(log, place.segment, OpenMode::Existing).await?;
-        file.truncate(u64::from(place.position)).await
+        file.truncate(u64::from(place.position)).await?;
+        log.borrow_mut().padded = false;
+        Ok(())
     }
 
     /// Writes `bytes` behind the first `count` entries of `size` bytes each.

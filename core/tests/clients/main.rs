@@ -141,7 +141,7 @@ fn each_reads_what_the_others_wrote(routing: &str) {
             client: writer.as_ref(),
         };
         let topic = written.name("crossed");
-        let (generator, count, from, to) = written.write_generated(&topic, 2);
+        let (generator, count, from, to) = written.write_generated(&topic);
         for reader in &clients {
             let reading = Run {
                 client: reader.as_ref(),
@@ -263,21 +263,21 @@ impl Run<'_> {
 
     fn generated(&self) {
         let name = self.name("generated");
-        let (generator, count, from, to) = self.write_generated(&name, 1);
+        let (generator, count, from, to) = self.write_generated(&name);
         self.read_generated(&name, generator, count, (from, to));
     }
 
     /// Writes with every codec, one after another; returns what was written, records in a partition, and between which times.
-    fn write_generated(&self, name: &str, share: usize) -> (Generator, i64, i64, i64) {
+    fn write_generated(&self, name: &str) -> (Generator, i64, i64, i64) {
         let topic = self.topic(name);
         self.create(name);
         let generator = Generator {
             seed: seed(),
             shape: self.client.shape(),
         };
-        // A share of the client's MB, half of which belongs to each routing, over all codecs and partitions.
+        // Each client writes twice for each routing: by itself, and for the others to read.
         let megabytes: usize = setting("RINKA_CLIENT_MB", 256);
-        let bytes = (megabytes << 20) / WRITERS / 2 / 2 / share;
+        let bytes = (megabytes << 20) / WRITERS / 2 / 2;
         let count = bytes / MEAN_RECORD_BYTES / usize::try_from(PARTITIONS).expect("few") / 5 + 1;
         let count = i64::try_from(count).expect("a count");
         let from = kcat::wall_clock();

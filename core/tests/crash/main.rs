@@ -3,7 +3,7 @@
 //!
 //! - `cargo test -p rinka-core --test crash -- --nocapture`
 //! - `RINKA_CRASH_SEED`: the moments of the kills; printed by every run.
-//! - `RINKA_CRASH_KILLS`: kills in each of the five variants, instead of 6.
+//! - `RINKA_CRASH_KILLS`: kills in each of the five variants, instead of 10.
 //! - `RINKA_TEST_BROKER=perf/kafka/start`: the control. Apache Kafka needs some ten seconds for each start, so give it fewer kills.
 
 mod checker;
@@ -23,13 +23,13 @@ use support::broker::{Broker, BrokerSettings};
 use support::random::Random;
 use support::toolchain::skip;
 
-/// Five variants, 30 kills.
-const KILLS: usize = 6;
+/// Five variants, 50 kills.
+const KILLS: usize = 10;
 
 const LOAD: Load = Load {
     partitions: 6,
     producers: 3,
-    records_per_second: 9_000,
+    records_per_second: 24_000,
 };
 
 const TOPIC: &str = "crash";
@@ -148,7 +148,7 @@ fn leave_in_time(routing: &str) {
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut broker = start(BrokerSettings::new(routing));
     let hammer = Hammer::start(program, broker.bootstrap(), TOPIC, LOAD);
-    hammer.wait_for_acks(20_000);
+    hammer.wait_for_acks(30_000);
     let ended = broker.terminate();
     let took = ended.took;
     if broker.is_rinka() {
