@@ -1,15 +1,28 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use super::*;
 
 /// Runs a future on an executor of its own, with the ticker that it needs (its defect B).
+///
+/// The ticker alone is not enough: when the executor's thread loses its core, it may park with the ticker's own task ready
+/// and its timer gone. Measured beside one busy neighbour: frozen 13 times in 240 seconds, never with a knock from outside.
 pub(crate) fn executor<T: Send + 'static, F: Future<Output = T> + 'static>(
     run: impl FnOnce() -> F + Send + 'static,
 ) -> ExecutorJoinHandle<T> {
+    let knocked = Arc::new(Mutex::new(None::<Waker>));
+    let knocks = Arc::downgrade(&knocked);
+    std::thread::spawn(move || {
+        while let Some(waker) = knocks.upgrade() {
+            if let Some(waker) = &*waker.lock().expect("nobody panics with it") {
+                waker.wake_by_ref();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
     LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(64 << 10)
         .preempt_timer(Duration::from_millis(1))
@@ -20,7 +33,19 @@ pub(crate) fn executor<T: Send + 'static, F: Future<Output = T> + 'static>(
                 }
             })
             .detach();
-            run().await
+            let opens = Arc::clone(&knocked);
+            glommio::spawn_local(poll_fn(move |context| -> Poll<()> {
+                opens
+                    .lock()
+                    .expect("nobody panics with it")
+                    .get_or_insert_with(|| context.waker().clone());
+                Poll::Pending
+            }))
+            .detach();
+            let result = run().await;
+            // No knock may come when the executor is gone.
+            *knocked.lock().expect("nobody panics with it") = None;
+            result
         })
         .expect("an executor")
 }
