@@ -5,6 +5,7 @@
 pub(crate) mod api;
 pub mod config;
 pub mod controller;
+pub(crate) mod heartbeat;
 pub mod machine;
 pub mod metadata;
 pub mod node;

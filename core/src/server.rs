@@ -17,6 +17,7 @@ use rinka_storage::recovery::Replayed;
 use rinka_storage::topic_partition::TopicId;
 
 use crate::config::broker::{BrokerConfig, Routing};
+use crate::heartbeat::{self, Door, Knocker};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
 use crate::node::{Advertised, Endpoint, Node};
@@ -307,12 +308,14 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
     let started = Instant::now();
     let (node, root) = (Arc::clone(node), directory.path().to_owned());
     let lock = clone_lock(directory)?;
+    let (knocker, door) = heartbeat::door();
+    start_heartbeat(vec![knocker])?;
     let thread = LocalExecutorBuilder::new(Placement::Unbound)
         .name("rinka-recovery")
         .io_memory(EXECUTOR_IO_MEMORY)
         .preempt_timer(run::PREEMPT)
         .spawn(move || async move {
-            glommio::spawn_local(run::heartbeat()).detach();
+            glommio::spawn_local(Door::answer(door.knocks())).detach();
             run::recover(&node, &root, &lock).await
         })
         .map_err(|error| ServeError::Recovery(error.to_string()))?;
@@ -335,6 +338,11 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
 struct Running {
     threads: Vec<std::thread::JoinHandle<Result<(), String>>>,
     mailboxes: Vec<Mailbox>,
+}
+
+fn start_heartbeat(knockers: Vec<Knocker>) -> Result<(), ServeError> {
+    let started = heartbeat::start(knockers);
+    started.map_err(|error| ServeError::Shard(format!("no thread for the heartbeat: {error}")))
 }
 
 fn clone_lock(directory: &DataDirectory) -> Result<File, ServeError> {
@@ -364,12 +372,15 @@ fn start_shards(
         (0..node.shards).map(|_| mailbox()).unzip();
     let (ready, readiness) = flume::bounded(node.shards);
     let mut threads = Vec::with_capacity(node.shards);
+    let mut knockers = Vec::with_capacity(node.shards);
     for (number, ((inbox, listeners), logs)) in inboxes
         .into_iter()
         .zip(listeners)
         .zip(of_shards)
         .enumerate()
     {
+        let (knocker, door) = heartbeat::door();
+        knockers.push(knocker);
         let setup = ShardSetup {
             number,
             node: Arc::clone(node),
@@ -381,6 +392,7 @@ fn start_shards(
             inbox,
             ready: ready.clone(),
             lock: clone_lock(directory)?,
+            door,
         };
         let cpu = cpus[number % cpus.len()];
         let thread = std::thread::Builder::new()
@@ -391,6 +403,7 @@ fn start_shards(
             })?;
         threads.push(thread);
     }
+    start_heartbeat(knockers)?;
     for _ in 0..node.shards {
         match readiness.recv_timeout(START_WITHIN) {
             Ok(Ok(())) => {}

@@ -15,6 +15,7 @@ mod turn;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rinka_replication::partition::Leader;
@@ -33,12 +34,16 @@ use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::shard_map::{METADATA, ShardMap};
 use crate::config::topic::{Ack, TopicConfig};
+use crate::heartbeat::Door;
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
 use crate::node::Node;
 
-/// How often a shard looks at deadlines while it is busy. It also bounds the executor's defect B (see ARCHITECTURE.md).
+/// How often a shard looks at deadlines while it is busy.
 const TICK_BUSY: Duration = Duration::from_millis(4);
+
+/// Ticks without anything happening after which a shard counts as idle.
+const BUSY_TICKS: u32 = 25;
 
 /// The same while nothing happens: idle costs next to nothing.
 const TICK_IDLE: Duration = Duration::from_millis(50);
@@ -394,7 +399,7 @@ impl Shard {
     }
 
     /// Starts the shard's own tasks: commits, upkeep, deadlines.
-    pub(crate) fn start(self: &Rc<Self>, committer: Committer<RingDisk>) {
+    pub(crate) fn start(self: &Rc<Self>, committer: Committer<RingDisk>, door: Door) {
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.commit(committer).await }).detach();
         let shard = Rc::clone(self);
@@ -402,7 +407,7 @@ impl Shard {
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.checkpoints().await }).detach();
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.tick().await }).detach();
+        glommio::spawn_local(async move { shard.tick(&door).await }).detach();
     }
 
     async fn commit(self: &Rc<Self>, mut committer: Committer<RingDisk>) {
@@ -455,12 +460,12 @@ impl Shard {
         }
     }
 
-    async fn tick(&self) {
+    async fn tick(&self, door: &Door) {
         let mut idle_swept = self.now();
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
         loop {
-            let pause = if idle_ticks > 25 {
+            let pause = if idle_ticks > BUSY_TICKS {
                 TICK_IDLE
             } else {
                 TICK_BUSY
@@ -481,6 +486,7 @@ impl Shard {
                 0
             };
             seen = self.activity.get();
+            door.busy.store(idle_ticks <= BUSY_TICKS, Ordering::Relaxed);
             let now = self.now();
             if now > idle_swept + IDLE_SWEEP {
                 idle_swept = now;

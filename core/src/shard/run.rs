@@ -20,6 +20,7 @@ use super::shard_map::METADATA;
 use super::{Shard, log_settings};
 use crate::api::connections::Connections;
 use crate::controller::brokers::register_broker;
+use crate::heartbeat::Door;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::records::{BrokerEndpoint, BrokerRegistration, MetadataRecord};
 use crate::node::Node;
@@ -45,6 +46,7 @@ pub(crate) struct ShardSetup {
     pub(crate) ready: flume::Sender<Result<(), String>>,
     /// The data directory's lock.
     pub(crate) lock: File,
+    pub(crate) door: Door,
 }
 
 /// Runs a shard on the calling thread until it is told to stop.
@@ -62,13 +64,6 @@ pub(crate) fn run(setup: ShardSetup, cpu: usize) -> Result<(), String> {
     executor.run(live(setup))
 }
 
-/// Keeps the executor from parking with work to do (its defect B): a timer that always comes back.
-pub(crate) async fn heartbeat() {
-    loop {
-        glommio::timer::sleep(Duration::from_millis(4)).await;
-    }
-}
-
 async fn live(setup: ShardSetup) -> Result<(), String> {
     let ShardSetup {
         number,
@@ -81,7 +76,9 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
         inbox,
         ready,
         lock,
+        door,
     } = setup;
+    glommio::spawn_local(Door::answer(door.knocks())).detach();
     let opened = async {
         let disk = RingDisk::new(&lock)
             .await
@@ -98,7 +95,7 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
         let shard = Shard::new(number, node, store, mailboxes);
         shard.open_partitions(&image, logs);
-        shard.start(committer);
+        shard.start(committer, door);
         inbox.serve(&shard);
         if shard.owner(METADATA) == number {
             register(&shard).await?;

@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -516,16 +516,21 @@ impl DiskFile for RingFile {
     }
 
     async fn truncate(&self, size: u64) -> io::Result<()> {
-        // A call, not a ring operation: kernels below 6.9 have none. It is rare (roll, shutdown) and touches metadata only.
+        // Kernels below 6.9 have no ring operation for it, and the call may wait seconds for the file system's journal
+        // beside a neighbour that flushes a lot: not on the shard's own thread.
         let size = libc::off_t::try_from(size)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        // SAFETY: no pointers; the descriptor is open as long as `self` lives.
-        let result = unsafe { libc::ftruncate(self.descriptor, size) };
-        let result = if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        };
+        // SAFETY: the descriptor is open as long as `self` lives, which outlasts this statement.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) }.try_clone_to_owned()?;
+        let result = glommio::executor()
+            .spawn_blocking(move || {
+                // SAFETY: no pointers; the closure owns the descriptor.
+                match unsafe { libc::ftruncate(descriptor.as_raw_fd(), size) } {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            })
+            .await;
         with_path(result, "truncate", &self.path)
     }
 }
