@@ -1,1 +1,50 @@
-fn main() {}
+//! `rinka-bench`: load for any broker that speaks the Kafka protocol, from batches that are made before the clock starts.
+//!
+//! Measures and prints; never decides which broker is the better one.
+
+mod client;
+mod consume;
+mod cpu;
+mod produce;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "rinka-bench",
+    version,
+    about = "Load generator for any Kafka-protocol broker",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Closed loop: each connection keeps a number of produce requests in flight
+    #[command(after_help = "\
+Example, 64 KiB batches over 16 partitions:
+  rinka-bench produce --bootstrap 127.0.0.1:9092 --topic speed --create --partitions 16 --pid $(pgrep -x rinka)")]
+    Produce(produce::Produce),
+    /// Read a topic from its beginning to the end it had at the start, checking every batch
+    Consume(consume::Consume),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Produce(work) => produce::run(&work),
+        Command::Consume(work) => consume::run(&work),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rinka-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

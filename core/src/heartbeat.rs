@@ -1,53 +1,50 @@
-//! A thread that knocks at every executor now and then, so that none sleeps over work.
+//! A thread that wakes every executor now and then, so that none sleeps over work.
 //!
 //! The executor may park with runnable tasks when its thread is descheduled at the wrong moment (defect B in
 //! ARCHITECTURE.md), and then its own timers sleep too: seconds were measured beside a busy neighbour. A wake from another
 //! thread always gets through. Does no work of its own.
 
+use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// Between two knocks while an executor is busy: the longest it can sleep over work.
+/// Between two wakes while an executor is busy: the longest it can sleep over work.
 const BUSY: Duration = Duration::from_millis(5);
 
-/// Idle executors are knocked at every so many rounds.
+/// Idle executors are woken every so many rounds.
 const IDLE_ROUNDS: u32 = 10;
 
-/// The thread's side of one executor.
-#[derive(Debug)]
-pub(crate) struct Knocker {
-    knocks: flume::Sender<()>,
-    busy: Arc<AtomicBool>,
+/// What the thread and an executor share.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// Of a task that is always pending. It is woken every round, whether it ran since the last one or not: a wake that waits
+    /// for the task to come back would be lost with a task that is itself slept over.
+    waker: OnceLock<Waker>,
+    idle: AtomicBool,
+    ended: AtomicBool,
 }
 
-/// The executor's side.
-#[derive(Debug)]
-pub(crate) struct Door {
-    knocks: flume::Receiver<()>,
-    pub(crate) busy: Arc<AtomicBool>,
-}
-
-pub(crate) fn door() -> (Knocker, Door) {
-    // One is enough: a knock that is still unheard needs no second one.
-    let (sender, knocks) = flume::bounded(1);
-    let busy = Arc::new(AtomicBool::new(true));
-    let knocker = Knocker {
-        knocks: sender,
-        busy: Arc::clone(&busy),
-    };
-    (knocker, Door { knocks, busy })
-}
-
-impl Door {
-    /// Hears the knocks for as long as there are any. To be woken is all there is to do.
-    pub(crate) async fn answer(knocks: flume::Receiver<()>) {
-        while knocks.recv_async().await.is_ok() {}
+impl Pulse {
+    /// To be run as a task of the executor for its whole life.
+    pub(crate) async fn feel(self: Arc<Self>) {
+        poll_fn(|context| {
+            self.waker.get_or_init(|| context.waker().clone());
+            Poll::<()>::Pending
+        })
+        .await;
     }
 
-    pub(crate) fn knocks(&self) -> flume::Receiver<()> {
-        self.knocks.clone()
+    /// The executor is about to end: nothing of it may be woken any more.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// The executor tells whether it has anything to do.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Relaxed);
     }
 }
 
@@ -55,24 +52,24 @@ impl Door {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(crate) fn start(mut knockers: Vec<Knocker>) -> io::Result<()> {
-    let knock = move || {
+pub(crate) fn start(pulses: &[Arc<Pulse>]) -> io::Result<()> {
+    let mut pulses = pulses.to_vec();
+    let beat = move || {
         let mut round: u32 = 0;
-        while !knockers.is_empty() {
+        while !pulses.is_empty() {
             std::thread::sleep(BUSY);
             round = round.wrapping_add(1);
-            let all = round.is_multiple_of(IDLE_ROUNDS);
-            knockers.retain(|door| {
-                let due = all || door.busy.load(Ordering::Relaxed);
-                !due || !matches!(
-                    door.knocks.try_send(()),
-                    Err(flume::TrySendError::Disconnected(()))
-                )
-            });
+            pulses.retain(|pulse| !pulse.ended.load(Ordering::Acquire));
+            for pulse in &pulses {
+                let due = round.is_multiple_of(IDLE_ROUNDS) || !pulse.idle.load(Ordering::Relaxed);
+                if let Some(waker) = pulse.waker.get().filter(|_| due) {
+                    waker.wake_by_ref();
+                }
+            }
         }
     };
     std::thread::Builder::new()
         .name("rinka-heartbeat".to_owned())
-        .spawn(knock)
+        .spawn(beat)
         .map(|_| ())
 }

@@ -17,7 +17,7 @@ use rinka_storage::recovery::Replayed;
 use rinka_storage::topic_partition::TopicId;
 
 use crate::config::broker::{BrokerConfig, Routing};
-use crate::heartbeat::{self, Door, Knocker};
+use crate::heartbeat::{self, Pulse};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
 use crate::node::{Advertised, Endpoint, Node};
@@ -308,15 +308,17 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
     let started = Instant::now();
     let (node, root) = (Arc::clone(node), directory.path().to_owned());
     let lock = clone_lock(directory)?;
-    let (knocker, door) = heartbeat::door();
-    start_heartbeat(vec![knocker])?;
+    let pulse = Arc::new(Pulse::default());
+    start_heartbeat(&[Arc::clone(&pulse)])?;
     let thread = LocalExecutorBuilder::new(Placement::Unbound)
         .name("rinka-recovery")
         .io_memory(EXECUTOR_IO_MEMORY)
         .preempt_timer(run::PREEMPT)
         .spawn(move || async move {
-            glommio::spawn_local(Door::answer(door.knocks())).detach();
-            run::recover(&node, &root, &lock).await
+            glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
+            let recovered = run::recover(&node, &root, &lock).await;
+            pulse.end();
+            recovered
         })
         .map_err(|error| ServeError::Recovery(error.to_string()))?;
     let (image, recovered, replayed) = thread
@@ -340,8 +342,8 @@ struct Running {
     mailboxes: Vec<Mailbox>,
 }
 
-fn start_heartbeat(knockers: Vec<Knocker>) -> Result<(), ServeError> {
-    let started = heartbeat::start(knockers);
+fn start_heartbeat(pulses: &[Arc<Pulse>]) -> Result<(), ServeError> {
+    let started = heartbeat::start(pulses);
     started.map_err(|error| ServeError::Shard(format!("no thread for the heartbeat: {error}")))
 }
 
@@ -372,15 +374,15 @@ fn start_shards(
         (0..node.shards).map(|_| mailbox()).unzip();
     let (ready, readiness) = flume::bounded(node.shards);
     let mut threads = Vec::with_capacity(node.shards);
-    let mut knockers = Vec::with_capacity(node.shards);
+    let mut pulses = Vec::with_capacity(node.shards);
     for (number, ((inbox, listeners), logs)) in inboxes
         .into_iter()
         .zip(listeners)
         .zip(of_shards)
         .enumerate()
     {
-        let (knocker, door) = heartbeat::door();
-        knockers.push(knocker);
+        let pulse = Arc::new(Pulse::default());
+        pulses.push(Arc::clone(&pulse));
         let setup = ShardSetup {
             number,
             node: Arc::clone(node),
@@ -392,7 +394,7 @@ fn start_shards(
             inbox,
             ready: ready.clone(),
             lock: clone_lock(directory)?,
-            door,
+            pulse,
         };
         let cpu = cpus[number % cpus.len()];
         let thread = std::thread::Builder::new()
@@ -403,7 +405,7 @@ fn start_shards(
             })?;
         threads.push(thread);
     }
-    start_heartbeat(knockers)?;
+    start_heartbeat(&pulses)?;
     for _ in 0..node.shards {
         match readiness.recv_timeout(START_WITHIN) {
             Ok(Ok(())) => {}

@@ -15,7 +15,6 @@ mod turn;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rinka_replication::partition::Leader;
@@ -34,7 +33,7 @@ use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::shard_map::{METADATA, ShardMap};
 use crate::config::topic::{Ack, TopicConfig};
-use crate::heartbeat::Door;
+use crate::heartbeat::Pulse;
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
 use crate::node::Node;
@@ -399,7 +398,7 @@ impl Shard {
     }
 
     /// Starts the shard's own tasks: commits, upkeep, deadlines.
-    pub(crate) fn start(self: &Rc<Self>, committer: Committer<RingDisk>, door: Door) {
+    pub(crate) fn start(self: &Rc<Self>, committer: Committer<RingDisk>, pulse: Arc<Pulse>) {
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.commit(committer).await }).detach();
         let shard = Rc::clone(self);
@@ -407,7 +406,7 @@ impl Shard {
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.checkpoints().await }).detach();
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.tick(&door).await }).detach();
+        glommio::spawn_local(async move { shard.tick(&pulse).await }).detach();
     }
 
     async fn commit(self: &Rc<Self>, mut committer: Committer<RingDisk>) {
@@ -460,7 +459,7 @@ impl Shard {
         }
     }
 
-    async fn tick(&self, door: &Door) {
+    async fn tick(&self, pulse: &Pulse) {
         let mut idle_swept = self.now();
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
@@ -486,7 +485,7 @@ impl Shard {
                 0
             };
             seen = self.activity.get();
-            door.busy.store(idle_ticks <= BUSY_TICKS, Ordering::Relaxed);
+            pulse.set_idle(idle_ticks > BUSY_TICKS);
             let now = self.now();
             if now > idle_swept + IDLE_SWEEP {
                 idle_swept = now;

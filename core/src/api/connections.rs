@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use glommio::net::TcpStream;
 use rinka_net::connection::{Connection, Ended, Limits};
+use rinka_net::listener::Acceptor;
 use rinka_net::socket::Socket;
 use rustc_hash::FxHashMap;
 
@@ -26,6 +27,7 @@ const FINISH_WITHIN: Duration = Duration::from_millis(1000);
 
 pub(crate) struct Connections {
     open: Rc<Open>,
+    acceptors: Vec<Acceptor>,
 }
 
 #[derive(Default)]
@@ -47,9 +49,10 @@ impl Connections {
         // Each shard takes its share of `max.connections`.
         let connections_max = (config.connections_max / shard.shards()).max(1);
         let open = Rc::new(Open::default());
+        let mut acceptors = Vec::with_capacity(listeners.len());
         for ShardListener { listener, socket } in listeners {
             let (open, shard, limits) = (Rc::clone(&open), Rc::clone(shard), Rc::clone(&limits));
-            rinka_net::listener::accept(socket, move |stream| {
+            let acceptor = rinka_net::listener::accept(socket, move |stream| {
                 if open.stopping.get() || open.connections.borrow().len() >= connections_max {
                     log::debug!(
                         "a connection was refused: there are {connections_max} on this shard (max.connections)"
@@ -58,6 +61,7 @@ impl Connections {
                 }
                 open.take(&shard, listener, stream, &limits);
             })?;
+            acceptors.push(acceptor);
         }
         let sweeper = Rc::clone(&open);
         glommio::spawn_local(async move {
@@ -67,12 +71,15 @@ impl Connections {
             }
         })
         .detach();
-        Ok(Self { open })
+        Ok(Self { open, acceptors })
     }
 
     /// Takes no more requests, lets those in flight finish, then ends what is left.
-    pub(crate) async fn stop(&self) {
+    pub(crate) async fn stop(self) {
         self.open.stopping.set(true);
+        for acceptor in self.acceptors {
+            acceptor.stop().await;
+        }
         for connection in self.open.connections.borrow().values() {
             connection.finish();
         }

@@ -20,7 +20,7 @@ use super::shard_map::METADATA;
 use super::{Shard, log_settings};
 use crate::api::connections::Connections;
 use crate::controller::brokers::register_broker;
-use crate::heartbeat::Door;
+use crate::heartbeat::Pulse;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::records::{BrokerEndpoint, BrokerRegistration, MetadataRecord};
 use crate::node::Node;
@@ -46,7 +46,7 @@ pub(crate) struct ShardSetup {
     pub(crate) ready: flume::Sender<Result<(), String>>,
     /// The data directory's lock.
     pub(crate) lock: File,
-    pub(crate) door: Door,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// Runs a shard on the calling thread until it is told to stop.
@@ -61,7 +61,12 @@ pub(crate) fn run(setup: ShardSetup, cpu: usize) -> Result<(), String> {
         .spin_before_park(spin)
         .make()
         .map_err(|error| format!("shard {number} on core {cpu} could not be started: {error}"))?;
-    executor.run(live(setup))
+    let pulse = Arc::clone(&setup.pulse);
+    executor.run(async move {
+        let result = live(setup).await;
+        pulse.end();
+        result
+    })
 }
 
 async fn live(setup: ShardSetup) -> Result<(), String> {
@@ -76,9 +81,9 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
         inbox,
         ready,
         lock,
-        door,
+        pulse,
     } = setup;
-    glommio::spawn_local(Door::answer(door.knocks())).detach();
+    glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
     let opened = async {
         let disk = RingDisk::new(&lock)
             .await
@@ -95,7 +100,7 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
         let shard = Shard::new(number, node, store, mailboxes);
         shard.open_partitions(&image, logs);
-        shard.start(committer, door);
+        shard.start(committer, pulse);
         inbox.serve(&shard);
         if shard.owner(METADATA) == number {
             register(&shard).await?;
