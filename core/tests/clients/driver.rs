@@ -4,13 +4,41 @@
 //! `errors BOOTSTRAP TOPIC`; it exits with 0, or prints what went wrong to standard error and exits with another status.
 
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use crate::client::{Answers, Client, Codec, Shape, Topic, parse_answers};
 use crate::record::{Ack, Record};
 
 const PIPE_BUFFER_BYTES: usize = 256 << 10;
+
+/// A client that gets no answer must fail, not hang the suite. The longest run takes seconds.
+const DEADLINE_SECONDS: &str = "120";
+
+/// The exit status of coreutils' `timeout` when the time was up.
+const TIME_IS_UP: i32 = 124;
+
+/// A command that is ended when the time is up.
+pub(crate) fn bounded(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=1", DEADLINE_SECONDS, program]);
+    command
+}
+
+/// Of a run that was ended: which side of which connection has bytes that nobody read.
+fn evidence(status: ExitStatus, bootstrap: &str) -> String {
+    if status.code() != Some(TIME_IS_UP) {
+        return String::new();
+    }
+    let connections = Command::new("ss").args(["-tnp"]).output();
+    format!(
+        "nothing more came for {DEADLINE_SECONDS} s; the broker is {bootstrap}, the connections of this machine were:\n{}",
+        connections.map_or_else(
+            |error| error.to_string(),
+            |output| String::from_utf8_lossy(&output.stdout).into_owned()
+        )
+    )
+}
 
 /// One client and the command line of its driver.
 #[derive(Debug)]
@@ -23,7 +51,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     fn spawn(&self, arguments: &[&str], input: Stdio) -> Child {
-        Command::new(&self.command[0])
+        bounded(&self.command[0])
             .args(&self.command[1..])
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -57,8 +85,9 @@ impl Driver {
             let errors = errors.join().expect("reading does not panic");
             assert!(
                 status.success(),
-                "{} {arguments:?} failed ({status}):\n{errors}",
-                self.name
+                "{} {arguments:?} failed ({status}):\n{errors}{}",
+                self.name,
+                evidence(status, arguments[1])
             );
             consumed.unwrap_or_else(|error| {
                 panic!(

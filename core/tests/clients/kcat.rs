@@ -1,11 +1,12 @@
 //! kcat, Debian's package: records go through its command line and come back in a format of ours. Its driver is this file.
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::client::{Answers, Client, Codec, Shape, Topic};
+use crate::driver::bounded;
 use crate::record::{Ack, Record};
 use crate::support::toolchain::{self, Absent};
 
@@ -29,7 +30,7 @@ pub(crate) fn wall_clock() -> i64 {
 
 impl Kcat {
     fn spawn(topic: &Topic<'_>, arguments: &[&str], input: Stdio) -> Child {
-        Command::new("kcat")
+        bounded("kcat")
             .args(["-b", topic.bootstrap, "-t", topic.name])
             .args(arguments)
             .stdin(input)
