@@ -465,6 +465,10 @@ fn announce(node: &Node, bound: &[String], data: &Path, summary: &Summary, took:
     };
     let _ = writeln!(out, "  {shards}, an ack means: {ack}");
     let first = bound.first().map_or("127.0.0.1:9092", String::as_str);
+    // "All interfaces" is nothing a client can be pointed at.
+    let first = first
+        .replace("[::]", "127.0.0.1")
+        .replace("0.0.0.0", "127.0.0.1");
     let _ = writeln!(
         out,
         "  ready in {} ms; try: echo hello | kcat -b {first} -t greetings -P",

@@ -30,7 +30,9 @@ mod oracle;
 
 pub use api_key::{ApiKey, VersionRange};
 pub use error_code::ErrorCode;
-pub use header::{RequestHeader, decode_request_header, decode_response, encode_request, encode_response};
+pub use header::{
+    RequestHeader, decode_request_header, decode_response, encode_request, encode_response,
+};
 pub use message::{Field, Version};
 pub use reader::{DecodeError, Reader};
 pub use text::Text;

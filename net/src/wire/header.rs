@@ -32,14 +32,24 @@ pub fn decode_request_header(reader: &mut Reader) -> Result<RequestHeader, Decod
     let api_version = reader.i16()?;
     let correlation_id = reader.i32()?;
     let Some(api) = ApiKey::from_number(api_key) else {
-        return Ok(RequestHeader { api_key, api_version, correlation_id, client_id: None });
+        return Ok(RequestHeader {
+            api_key,
+            api_version,
+            correlation_id,
+            client_id: None,
+        });
     };
     let client_id = reader.nullable_text(false)?;
     // An ApiVersions request of a version we do not know is answered at version 0, whatever follows.
     if api.is_flexible(api_version) && api.versions().contains(api_version) {
         reader.tagged_fields(|_, _| Ok(()))?;
     }
-    Ok(RequestHeader { api_key, api_version, correlation_id, client_id })
+    Ok(RequestHeader {
+        api_key,
+        api_version,
+        correlation_id,
+        client_id,
+    })
 }
 
 /// A whole request frame, length first.
@@ -61,13 +71,24 @@ pub fn encode_request(
     if flexible {
         writer.unsigned_varint(0);
     }
-    body.write(&mut writer, Version { number: version, flexible });
+    body.write(
+        &mut writer,
+        Version {
+            number: version,
+            flexible,
+        },
+    );
     writer.finish_frame()
 }
 
 /// A whole response frame, length first.
 #[must_use]
-pub fn encode_response(api: ApiKey, version: i16, correlation_id: i32, body: &impl Field) -> Vec<Bytes> {
+pub fn encode_response(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &impl Field,
+) -> Vec<Bytes> {
     let flexible = api.is_flexible(version);
     let mut writer = Writer::new();
     writer.i32(0);
@@ -75,7 +96,13 @@ pub fn encode_response(api: ApiKey, version: i16, correlation_id: i32, body: &im
     if flexible && api != ApiKey::ApiVersions {
         writer.unsigned_varint(0);
     }
-    body.write(&mut writer, Version { number: version, flexible });
+    body.write(
+        &mut writer,
+        Version {
+            number: version,
+            flexible,
+        },
+    );
     writer.finish_frame()
 }
 
@@ -83,12 +110,25 @@ pub fn encode_response(api: ApiKey, version: i16, correlation_id: i32, body: &im
 ///
 /// # Errors
 /// [`DecodeError`].
-pub fn decode_response<T: Field>(api: ApiKey, version: i16, frame: Bytes) -> Result<(i32, T), DecodeError> {
+pub fn decode_response<T: Field>(
+    api: ApiKey,
+    version: i16,
+    frame: Bytes,
+) -> Result<(i32, T), DecodeError> {
     let flexible = api.is_flexible(version);
     let mut reader = Reader::new(frame);
     let correlation_id = reader.i32()?;
     if flexible && api != ApiKey::ApiVersions {
         reader.tagged_fields(|_, _| Ok(()))?;
     }
-    Ok((correlation_id, T::read(&mut reader, Version { number: version, flexible })?))
+    Ok((
+        correlation_id,
+        T::read(
+            &mut reader,
+            Version {
+                number: version,
+                flexible,
+            },
+        )?,
+    ))
 }

@@ -77,7 +77,9 @@ impl Field for super::ErrorCode {
 
 impl Field for Text {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
-        reader.nullable_text(version.flexible)?.ok_or(DecodeError::Null)
+        reader
+            .nullable_text(version.flexible)?
+            .ok_or(DecodeError::Null)
     }
 
     fn write(&self, writer: &mut Writer, version: Version) {
@@ -101,7 +103,9 @@ impl Field for Option<Text> {
 
 impl Field for Bytes {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
-        reader.nullable_bytes(version.flexible)?.ok_or(DecodeError::Null)
+        reader
+            .nullable_bytes(version.flexible)?
+            .ok_or(DecodeError::Null)
     }
 
     fn write(&self, writer: &mut Writer, version: Version) {
@@ -111,7 +115,11 @@ impl Field for Bytes {
 
 impl Field for Records {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
-        Ok(Self(reader.nullable_bytes(version.flexible)?.map(|bytes| vec![bytes])))
+        Ok(Self(
+            reader
+                .nullable_bytes(version.flexible)?
+                .map(|bytes| vec![bytes]),
+        ))
     }
 
     fn write(&self, writer: &mut Writer, version: Version) {
@@ -138,7 +146,9 @@ impl<T: Field> Field for Vec<T> {
 
 impl<T: Field> Field for Option<Vec<T>> {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
-        let Some(count) = reader.nullable_count(version.flexible)? else { return Ok(None) };
+        let Some(count) = reader.nullable_count(version.flexible)? else {
+            return Ok(None);
+        };
         // The count is bounded by the bytes left, but an element in memory is larger than its bytes: begin small and let
         // the elements that are really there make it grow.
         let mut elements = Vec::with_capacity(count.min(64));

@@ -75,7 +75,11 @@ impl Sample for ErrorCode {
 impl Sample for Text {
     fn sample(random: &mut Random, _: Version, _: bool) -> Self {
         // Lengths around 127 and 128 need one and two bytes in the compact form.
-        let length = if random.one_in(8) { 120 + random.below(12) } else { random.below(6) };
+        let length = if random.one_in(8) {
+            120 + random.below(12)
+        } else {
+            random.below(6)
+        };
         Self::from("aé".repeat(length).chars().take(length).collect::<String>())
     }
 }
@@ -95,7 +99,9 @@ impl Sample for Records {
 
 impl<T: Sample> Sample for Vec<T> {
     fn sample(random: &mut Random, version: Version, _: bool) -> Self {
-        (0..random.below(4)).map(|_| T::sample(random, version, false)).collect()
+        (0..random.below(4))
+            .map(|_| T::sample(random, version, false))
+            .collect()
     }
 }
 
@@ -117,18 +123,28 @@ where
     Theirs: Decodable + Encodable,
 {
     for number in versions.min..=versions.max {
-        let version = Version { number, flexible: api.is_flexible(number) };
+        let version = Version {
+            number,
+            flexible: api.is_flexible(number),
+        };
         let ours = Ours::sample(&mut Random(seed), version, false);
         let bytes = write(&ours, version);
         let what = format!("{api} version {number} seed {seed}: {ours:?}");
         let mut input = bytes.clone();
-        let theirs = Theirs::decode(&mut input, number).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let theirs =
+            Theirs::decode(&mut input, number).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(input.is_empty(), "{what}: they leave {} bytes", input.len());
         let mut output = BytesMut::new();
-        theirs.encode(&mut output, number).unwrap_or_else(|error| panic!("{what}: {error}"));
+        theirs
+            .encode(&mut output, number)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(output, bytes, "{what}");
         let mut reader = Reader::new(output.freeze());
-        assert_eq!(Ours::read(&mut reader, version).as_ref(), Ok(&ours), "{what}");
+        assert_eq!(
+            Ours::read(&mut reader, version).as_ref(),
+            Ok(&ours),
+            "{what}"
+        );
         assert!(reader.is_empty(), "{what}");
     }
 }
@@ -241,21 +257,34 @@ proptest! {
 #[test]
 fn a_count_is_not_believed_beyond_the_bytes() {
     // Metadata version 1 with two billion topics in six bytes, and version 9 in the compact form.
-    let lies: [(i16, &[u8]); 2] = [(1, &[0x7F, 0xFF, 0xFF, 0xFF, 0, 0]), (9, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0])];
+    let lies: [(i16, &[u8]); 2] = [
+        (1, &[0x7F, 0xFF, 0xFF, 0xFF, 0, 0]),
+        (9, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0]),
+    ];
     for (number, body) in lies {
-        let version = Version { number, flexible: number >= 9 };
-        let read = metadata::MetadataRequest::read(&mut Reader::new(Bytes::from_static(body)), version);
+        let version = Version {
+            number,
+            flexible: number >= 9,
+        };
+        let read =
+            metadata::MetadataRequest::read(&mut Reader::new(Bytes::from_static(body)), version);
         assert_eq!(read, Err(DecodeError::Length));
     }
 }
 
 #[test]
 fn unknown_tagged_fields_are_skipped() {
-    let version = Version { number: 3, flexible: true };
+    let version = Version {
+        number: 3,
+        flexible: true,
+    };
     let body: &[u8] = &[2, b'x', 2, b'1', 1, 99, 3, 1, 2, 3];
     let mut reader = Reader::new(Bytes::from_static(body));
     let request = api_versions::ApiVersionsRequest::read(&mut reader, version).expect("readable");
-    assert_eq!((request.client_software_name.as_str(), reader.len()), ("x", 0));
+    assert_eq!(
+        (request.client_software_name.as_str(), reader.len()),
+        ("x", 0)
+    );
 }
 
 #[test]
@@ -272,12 +301,19 @@ fn records_are_sent_as_the_slices_they_are() {
         ..Default::default()
     };
     let parts = encode_response(ApiKey::Fetch, 13, 5, &response);
-    assert!(parts.iter().filter(|part| part.as_ptr() == batch.as_ptr()).count() == 2);
+    assert!(
+        parts
+            .iter()
+            .filter(|part| part.as_ptr() == batch.as_ptr())
+            .count()
+            == 2
+    );
     let frame = parts.concat();
     let length = i32::from_be_bytes(frame[..4].try_into().expect("four bytes"));
     assert_eq!(length as usize, frame.len() - 4);
     let (correlation_id, read) =
-        decode_response::<fetch::FetchResponse>(ApiKey::Fetch, 13, Bytes::from(frame).slice(4..)).expect("readable");
+        decode_response::<fetch::FetchResponse>(ApiKey::Fetch, 13, Bytes::from(frame).slice(4..))
+            .expect("readable");
     assert_eq!(correlation_id, 5);
     assert_eq!(read.responses[0].partitions[0].records.len(), 10_000);
 }

@@ -117,24 +117,40 @@ impl Reader {
     fn plain_length(length: i32) -> Result<Option<usize>, DecodeError> {
         match length {
             -1 => Ok(None),
-            length => usize::try_from(length).map(Some).map_err(|_| DecodeError::Length),
+            length => usize::try_from(length)
+                .map(Some)
+                .map_err(|_| DecodeError::Length),
         }
     }
 
     pub fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
-        let length = if flexible { self.compact_length()? } else { Self::plain_length(self.i32()?)? };
+        let length = if flexible {
+            self.compact_length()?
+        } else {
+            Self::plain_length(self.i32()?)?
+        };
         length.map(|length| self.slice(length)).transpose()
     }
 
     pub fn nullable_text(&mut self, flexible: bool) -> Result<Option<Text>, DecodeError> {
-        let length = if flexible { self.compact_length()? } else { Self::plain_length(self.i16()?.into())? };
+        let length = if flexible {
+            self.compact_length()?
+        } else {
+            Self::plain_length(self.i16()?.into())?
+        };
         let bytes = length.map(|length| self.slice(length)).transpose()?;
-        bytes.map(|bytes| Text::from_utf8(bytes).map_err(|_| DecodeError::Utf8)).transpose()
+        bytes
+            .map(|bytes| Text::from_utf8(bytes).map_err(|_| DecodeError::Utf8))
+            .transpose()
     }
 
     /// The number of elements of an array, each of which takes at least one byte.
     pub fn nullable_count(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
-        let count = if flexible { self.compact_length()? } else { Self::plain_length(self.i32()?)? };
+        let count = if flexible {
+            self.compact_length()?
+        } else {
+            Self::plain_length(self.i32()?)?
+        };
         if count.is_some_and(|count| count > self.bytes.len() || count > ELEMENTS_MAX) {
             return Err(DecodeError::Length);
         }
@@ -154,7 +170,12 @@ impl Reader {
         for _ in 0..count {
             let tag = self.unsigned_varint()?;
             let length = self.unsigned_varint()? as usize;
-            known(tag, &mut Self { bytes: self.slice(length)? })?;
+            known(
+                tag,
+                &mut Self {
+                    bytes: self.slice(length)?,
+                },
+            )?;
         }
         Ok(())
     }

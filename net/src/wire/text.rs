@@ -49,13 +49,17 @@ impl Borrow<str> for Text {
 
 impl From<&'static str> for Text {
     fn from(text: &'static str) -> Self {
-        Self { bytes: Bytes::from_static(text.as_bytes()) }
+        Self {
+            bytes: Bytes::from_static(text.as_bytes()),
+        }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self { bytes: Bytes::from(text) }
+        Self {
+            bytes: Bytes::from(text),
+        }
     }
 }
 

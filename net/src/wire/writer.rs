@@ -51,7 +51,10 @@ fn plain(length: usize) -> i32 {
 impl Writer {
     #[must_use]
     pub fn new() -> Self {
-        Self { parts: Vec::new(), tail: BytesMut::with_capacity(TAIL_BYTES) }
+        Self {
+            parts: Vec::new(),
+            tail: BytesMut::with_capacity(TAIL_BYTES),
+        }
     }
 
     put_integer! {
