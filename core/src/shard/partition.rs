@@ -64,6 +64,9 @@ pub(crate) struct Produced {
     pub(crate) log_start: Offset,
 }
 
+/// Watches on one partition from which those of answered fetches are looked for.
+const WATCHES_SWEPT_FROM: usize = 32;
+
 type Ack = Promise<Result<(), PartitionError>>;
 
 pub(crate) struct Partition {
@@ -277,9 +280,12 @@ impl Partition {
             let _ = bell.try_send(());
             return;
         }
-        self.watches
-            .borrow_mut()
-            .wait(seen.plus(1), deadline, bell.clone());
+        let mut watches = self.watches.borrow_mut();
+        if watches.len() > WATCHES_SWEPT_FROM {
+            // Fetches over many partitions leave one behind on each quiet partition until its deadline.
+            watches.cancel(flume::Sender::is_disconnected);
+        }
+        watches.wait(seen.plus(1), deadline, bell.clone());
     }
 
     /// Ends waits whose time is over.
