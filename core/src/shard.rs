@@ -344,11 +344,11 @@ impl Shard {
                 let deadline = shard.now() + left;
                 for (name, seen) in seen {
                     match shard.partition(name) {
-                        Some(partition) => {
+                        Some(partition) if !shard.stopping() => {
                             shard.note_wait(&partition);
                             partition.watch(seen, deadline, &bell);
                         }
-                        None => {
+                        _ => {
                             let _ = bell.try_send(());
                         }
                     }
@@ -361,15 +361,7 @@ impl Shard {
         }
         // Who else holds the bell are the watches: it is rung by them, or dropped by them all at the deadline.
         drop(bell);
-        let rung = async {
-            let _ = rung.recv_async().await;
-        };
-        let stopped = async {
-            if !self.stopping() {
-                self.stop.wait().await;
-            }
-        };
-        futures_lite::future::or(rung, stopped).await;
+        let _ = rung.recv_async().await;
     }
 
     /// The broker is about to end: nobody should wait for anything that takes long.
@@ -381,6 +373,9 @@ impl Shard {
     pub(crate) fn begin_stop(&self) {
         self.stopping.set(true);
         self.stop.ring();
+        for partition in self.waited_for.borrow().values() {
+            partition.end_watches();
+        }
     }
 
     fn remove_partition(self: &Rc<Self>, name: TopicPartition) {

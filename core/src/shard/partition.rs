@@ -247,6 +247,11 @@ impl Partition {
         for ack in acks {
             ack.give(Err(reason.clone()));
         }
+        self.end_watches();
+    }
+
+    /// Whoever watches looks again now.
+    pub(crate) fn end_watches(&self) {
         let mut watches = Vec::new();
         self.watches.borrow_mut().drain(&mut watches);
         for watch in watches {
