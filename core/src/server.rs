@@ -129,8 +129,8 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     std::thread::Builder::new()
         .name("rinka-signals".to_owned())
         .spawn(move || {
-            for signal in signals.forever() {
-                let _ = signalled.send(End::Signal(signal));
+            for _ in signals.forever() {
+                let _ = signalled.send(End::Signal);
             }
         })
         .map_err(ServeError::Signals)?;
@@ -167,7 +167,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
                 )));
             }
             Ok(End::Shard(_, Ok(()))) => left -= 1,
-            Ok(End::Signal(_)) => {
+            Ok(End::Signal) => {
                 return Err(ServeError::Shard(
                     "a second signal: not waiting any longer".to_owned(),
                 ));
@@ -186,7 +186,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
 }
 
 enum End {
-    Signal(#[allow(dead_code, reason = "which one makes no difference yet")] i32),
+    Signal,
     Shard(usize, Result<(), String>),
 }
 
