@@ -3,13 +3,16 @@
 //! Never retries: an error ends the run.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rinka_net::wire::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
 use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use rinka_net::wire::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
 use rinka_net::wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use rinka_net::wire::{ApiKey, ErrorCode, Field, Text, decode_response, encode_request};
 
@@ -24,6 +27,8 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
+    /// Of the last call.
+    correlation: i32,
 }
 
 /// Where the partitions of a topic are.
@@ -31,6 +36,24 @@ pub(crate) struct Client {
 pub(crate) struct Topic {
     /// Address of the leader, by partition.
     pub(crate) leaders: BTreeMap<i32, String>,
+}
+
+impl Topic {
+    /// The addresses that lead any partition.
+    pub(crate) fn brokers(&self) -> Vec<&str> {
+        let mut brokers: Vec<&str> = self.leaders.values().map(String::as_str).collect();
+        brokers.sort_unstable();
+        brokers.dedup();
+        brokers
+    }
+
+    /// The partitions that an address leads.
+    pub(crate) fn led_by(&self, broker: &str) -> impl Iterator<Item = i32> {
+        self.leaders
+            .iter()
+            .filter(move |(_, leader)| *leader == broker)
+            .map(|(partition, _)| *partition)
+    }
 }
 
 impl Client {
@@ -43,14 +66,29 @@ impl Client {
         stream
             .set_read_timeout(Some(ANSWER_WITHIN))
             .map_err(|error| error.to_string())?;
-        Ok(Self { stream })
+        stream
+            .set_write_timeout(Some(ANSWER_WITHIN))
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            stream,
+            correlation: 0,
+        })
     }
 
-    pub(crate) fn send(&mut self, parts: &[Bytes]) -> Result<()> {
-        for part in parts {
-            self.stream
-                .write_all(part)
-                .map_err(|error| format!("the broker takes no more: {error}"))?;
+    /// One call for the whole frame when the socket has room, as real clients do.
+    pub(crate) fn send(&mut self, parts: Vec<Bytes>) -> Result<()> {
+        let failed = |error: std::io::Error| format!("the broker takes no more: {error}");
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut slices = &mut slices[..];
+        // Empty slices in front are let go.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match self.stream.write_vectored(slices) {
+                Ok(0) => return Err(failed(std::io::ErrorKind::WriteZero.into())),
+                Ok(written) => IoSlice::advance_slices(&mut slices, written),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
         Ok(())
     }
@@ -76,10 +114,15 @@ impl Client {
         request: &impl Field,
     ) -> Result<R> {
         let name = Text::from("rinka-bench");
-        self.send(&encode_request(api, version, 0, Some(&name), request))?;
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = encode_request(api, version, self.correlation, Some(&name), request);
+        self.send(frame)?;
         let frame = self.receive()?;
-        let (_, response) =
+        let (correlation, response) =
             decode_response(api, version, frame).map_err(|error| format!("{api}: {error}"))?;
+        if correlation != self.correlation {
+            return Err(format!("{api}: answer to another request"));
+        }
         Ok(response)
     }
 
@@ -95,10 +138,8 @@ impl Client {
             ..Default::default()
         };
         let response: CreateTopicsResponse = self.call(ApiKey::CreateTopics, 5, &request)?;
-        let code = response
-            .topics
-            .first()
-            .map_or(ErrorCode::NONE, |topic| topic.error_code);
+        let topic = response.topics.first();
+        let code = topic.ok_or("the broker names no topic")?.error_code;
         if code.is_error() && code != ErrorCode::TOPIC_ALREADY_EXISTS {
             return Err(format!("topic {name} cannot be created: {code}"));
         }
@@ -154,4 +195,46 @@ impl Client {
             code => Err(format!("no producer id: {code}")),
         }
     }
+
+    /// The first offset of partitions, or the one behind the last that consumers may see, by partition.
+    pub(crate) fn offsets(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
+        mark: Mark,
+    ) -> Result<BTreeMap<i32, i64>> {
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: Text::from(topic.to_owned()),
+                partitions: partitions
+                    .iter()
+                    .map(|partition| ListOffsetsPartition {
+                        partition_index: *partition,
+                        timestamp: mark as i64,
+                        ..Default::default()
+                    })
+                    .collect(),
+            }],
+            ..Default::default()
+        };
+        let response: ListOffsetsResponse = self.call(ApiKey::ListOffsets, 4, &request)?;
+        let mut offsets = BTreeMap::new();
+        for answer in response.topics.iter().flat_map(|topic| &topic.partitions) {
+            if answer.error_code.is_error() {
+                let (partition, code) = (answer.partition_index, answer.error_code);
+                return Err(format!("partition {partition} tells no offset: {code}"));
+            }
+            offsets.insert(answer.partition_index, answer.offset);
+        }
+        Ok(offsets)
+    }
+}
+
+/// An end of a partition, as ListOffsets asks for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    Earliest = -2,
+    /// The high watermark.
+    Latest = -1,
 }

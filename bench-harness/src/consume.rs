@@ -1,16 +1,17 @@
-//! The consume run: reads every partition from its beginning to the high watermark it had at the start.
+//! The consume run: reads every partition from its beginning to the high watermark it had at the start, one fetch at a time.
 //!
-//! Checks each batch's sum and that offsets follow one another; a wrong one fails the run.
+//! Never skips a check: a wrong sum, or an offset that does not follow the one before, fails the run.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
 use rinka_net::wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use rinka_net::wire::{ApiKey, Text};
-use rinka_storage::record_batch::{RecordBatchHeader, verify_crc};
+use rinka_storage::record_batch::{BatchError, RecordBatchHeader, verify_crc};
 
-use crate::client::{Client, Result};
+use crate::client::{Client, Mark, Result};
 use crate::cpu;
 use crate::report::Report;
 
@@ -23,65 +24,102 @@ pub(crate) struct Consume {
     bootstrap: String,
     #[arg(long, default_value = "bench")]
     topic: String,
+    /// Partitions the topic has, all of which are read; another number fails the run [default: what it has]
+    #[arg(long)]
+    partitions: Option<usize>,
     /// Bytes asked for per partition and request
-    #[arg(long, default_value_t = 1 << 20)]
+    #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(i32).range(1..))]
     fetch_bytes: i32,
+    /// Not at the end after so long: the run fails
     #[arg(long, default_value_t = 60)]
     seconds_max: u64,
     /// The broker's process, to tell its CPU time and memory
     #[arg(long)]
     pid: Option<u32>,
+    /// Write the result to this file as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 struct Position {
     partition: i32,
     next: i64,
-    end: Option<i64>,
+    end: i64,
+}
+
+/// A connection to one broker, and what is left to read there.
+struct Reading {
+    client: Client,
+    positions: Vec<Position>,
 }
 
 pub(crate) fn run(work: &Consume) -> Result<()> {
-    let topic = Client::connect(&work.bootstrap)?.topic(&work.topic)?;
-    let mut brokers: Vec<String> = topic.leaders.values().cloned().collect();
-    brokers.sort();
-    brokers.dedup();
-    let before = work.pid.and_then(cpu::usage);
+    let mut readings = connect(work)?;
+    let mut report = Report::new("consume");
+    let before = cpu::before(work.pid)?;
     let started = Instant::now();
     let deadline = started + Duration::from_secs(work.seconds_max);
-    let mut report = Report {
-        requests: 0,
-        records: 0,
-        bytes: 0,
-        took: Duration::ZERO,
-        latency: None,
-        broker: None,
-    };
-    for broker in &brokers {
-        let mut client = Client::connect(broker)?;
-        let mut positions: Vec<Position> = topic
-            .leaders
-            .iter()
-            .filter(|(_, leader)| *leader == broker)
-            .map(|(partition, _)| Position {
-                partition: *partition,
-                next: 0,
-                end: None,
-            })
-            .collect();
-        while !positions.is_empty() {
-            if Instant::now() > deadline {
-                return Err(format!("not at the end after {} s", work.seconds_max));
-            }
-            fetch(work, &mut client, &mut positions, &mut report)?;
-            positions.retain(|position| position.end.is_none_or(|end| position.next < end));
-            // The next request begins with another partition, so that none is always first.
-            if positions.len() > 1 {
-                positions.rotate_left(1);
-            }
+    for reading in &mut readings {
+        if let Err(error) = read(work, reading, deadline, &mut report) {
+            report.errors.insert(error, 1);
+            break;
         }
     }
     report.took = started.elapsed();
-    report.broker = before.zip(work.pid.and_then(cpu::usage));
-    print!("{report}");
+    let after = work.pid.and_then(cpu::usage);
+    report.finish(work.pid, before, after, work.json.as_deref())
+}
+
+/// Makes connections and asks where partitions begin and end, before the clock starts.
+fn connect(work: &Consume) -> Result<Vec<Reading>> {
+    let topic = Client::connect(&work.bootstrap)?.topic(&work.topic)?;
+    let has = topic.leaders.len();
+    if work.partitions.is_some_and(|partitions| partitions != has) {
+        return Err(format!("topic {} has {has} partitions", work.topic));
+    }
+    topic
+        .brokers()
+        .into_iter()
+        .map(|broker| {
+            let mut client = Client::connect(broker)?;
+            let partitions: Vec<i32> = topic.led_by(broker).collect();
+            let first = client.offsets(&work.topic, &partitions, Mark::Earliest)?;
+            let end = client.offsets(&work.topic, &partitions, Mark::Latest)?;
+            let positions: Option<Vec<Position>> = partitions
+                .iter()
+                .map(|partition| {
+                    Some(Position {
+                        partition: *partition,
+                        next: *first.get(partition)?,
+                        end: *end.get(partition)?,
+                    })
+                })
+                .collect();
+            let positions = positions.ok_or("a partition tells no offset")?;
+            Ok(Reading { client, positions })
+        })
+        .collect()
+}
+
+fn read(
+    work: &Consume,
+    reading: &mut Reading,
+    deadline: Instant,
+    report: &mut Report,
+) -> Result<()> {
+    let Reading { client, positions } = reading;
+    positions.retain(|position| position.next < position.end);
+    while !positions.is_empty() {
+        if Instant::now() > deadline {
+            return Err(format!("not at the end after {} s", work.seconds_max));
+        }
+        fetch(work, client, positions, report)?;
+        positions.retain(|position| position.next < position.end);
+        // The next request begins with another partition, so that none is always first.
+        if positions.len() > 1 {
+            positions.rotate_left(1);
+        }
+    }
     Ok(())
 }
 
@@ -111,6 +149,9 @@ fn fetch(
         ..Default::default()
     };
     let response: FetchResponse = client.call(ApiKey::Fetch, VERSION, &request)?;
+    if response.error_code.is_error() {
+        return Err(format!("fetch: {}", response.error_code));
+    }
     report.requests += 1;
     for data in response
         .responses
@@ -127,7 +168,6 @@ fn fetch(
             .iter_mut()
             .find(|position| position.partition == data.partition_index)
             .ok_or("an answer for a partition that was not asked for")?;
-        position.end.get_or_insert(data.high_watermark);
         for slice in data.records.0.iter().flatten() {
             take(slice, position, report)?;
         }
@@ -137,17 +177,25 @@ fn fetch(
 
 fn take(records: &Bytes, position: &mut Position, report: &mut Report) -> Result<()> {
     let mut at = 0;
-    while let Ok(header) = RecordBatchHeader::parse(&records[at..]) {
+    while at < records.len() && position.next < position.end {
+        let what = format!("partition {} offset {}", position.partition, position.next);
+        let header = match RecordBatchHeader::parse(&records[at..]) {
+            Ok(header) => header,
+            // The last batch of an answer may be cut off.
+            Err(BatchError::TooShort) => break,
+            Err(error) => return Err(format!("{what}: {error:?}")),
+        };
         let Some(batch) = records.get(at..at + header.size_in_bytes()) else {
             break;
         };
-        let what = format!("partition {} offset {}", position.partition, position.next);
         verify_crc(batch).map_err(|error| format!("{what}: {error:?}"))?;
         if header.base_offset.0 != position.next {
-            return Err(format!(
-                "{what}: the next batch begins at {}",
-                header.base_offset
-            ));
+            let begins = header.base_offset;
+            return Err(format!("{what}: the next batch begins at {begins}"));
+        }
+        let count = i64::from(header.record_count);
+        if count < 1 || header.end_offset().0 != position.next + count {
+            return Err(format!("{what}: {count} records do not fill the offsets"));
         }
         position.next = header.end_offset().0;
         report.records += u64::from(header.record_count.cast_unsigned());
@@ -155,4 +203,57 @@ fn take(records: &Bytes, position: &mut Position, report: &mut Report) -> Result
         at += batch.len();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rinka_storage::leader_epoch::LeaderEpoch;
+    use rinka_storage::offset::Offset;
+    use rinka_storage::record_batch::{RecordBatchBuilder, set_base_offset_and_epoch};
+
+    use super::*;
+
+    fn batch(base_offset: i64, records: i64) -> Vec<u8> {
+        let mut builder = RecordBatchBuilder::new();
+        for _ in 0..records {
+            builder.append(1, None, Some(b"value"));
+        }
+        let mut batch = builder.build().to_vec();
+        set_base_offset_and_epoch(&mut batch, Offset(base_offset), LeaderEpoch(0));
+        batch
+    }
+
+    fn taken(records: Vec<u8>) -> Result<(i64, u64)> {
+        let mut report = Report::new("consume");
+        let mut position = Position {
+            partition: 0,
+            next: 0,
+            end: 5,
+        };
+        take(&Bytes::from(records), &mut position, &mut report)?;
+        Ok((position.next, report.records))
+    }
+
+    #[test]
+    fn whole_batches_in_order_are_taken() {
+        assert_eq!(taken([batch(0, 2), batch(2, 3)].concat()), Ok((5, 5)));
+        // Not what came after the start, and not what is cut off.
+        assert_eq!(taken([batch(0, 5), batch(5, 3)].concat()), Ok((5, 5)));
+        assert_eq!(
+            taken([&batch(0, 2)[..], &batch(2, 3)[..70]].concat()),
+            Ok((2, 2))
+        );
+    }
+
+    #[test]
+    fn a_gap_a_repetition_and_a_wrong_sum_are_found() {
+        assert!(taken([batch(0, 2), batch(3, 2)].concat()).is_err());
+        assert!(taken([batch(0, 2), batch(0, 2)].concat()).is_err());
+        let mut wrong = batch(0, 2);
+        *wrong.last_mut().expect("bytes") ^= 1;
+        assert!(taken(wrong).is_err());
+        let mut magic = batch(0, 2);
+        magic[16] = 1;
+        assert!(taken(magic).is_err());
+    }
 }

@@ -10,8 +10,17 @@ const TICKS_PER_SECOND: u64 = 100;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
-    /// The largest resident memory so far, in KiB.
+    /// The largest resident memory since the process began, in KiB.
     pub(crate) peak_kib: u64,
+}
+
+/// As [`usage`]; a process that is not there fails the run before it begins.
+pub(crate) fn before(pid: Option<u32>) -> Result<Option<Usage>, String> {
+    let Some(pid) = pid else { return Ok(None) };
+    match usage(pid) {
+        Some(usage) => Ok(Some(usage)),
+        None => Err(format!("--pid {pid}: no such process")),
+    }
 }
 
 /// What the process has used until now; `None` when there is no such process.

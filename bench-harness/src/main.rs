@@ -2,6 +2,7 @@
 //!
 //! Measures and prints; never decides which broker is the better one.
 
+mod batch;
 mod client;
 mod consume;
 mod cpu;

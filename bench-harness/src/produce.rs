@@ -1,9 +1,12 @@
 //! The produce run: connections that each keep a number of requests in flight, until the time is over.
 //!
-//! Batches are made and summed once; of an idempotent producer's only the sequence number and the sum change.
+//! Never counts a request that was not acknowledged; the first error ends the run on every connection and fails it.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use clap::Args;
@@ -12,8 +15,8 @@ use rinka_net::wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use rinka_net::wire::{ApiKey, Records, Text, decode_response, encode_request};
-use rinka_storage::record_batch::RecordBatchBuilder;
 
+use crate::batch::{Batch, Tail};
 use crate::client::{Client, Result, Topic};
 use crate::cpu;
 use crate::report::{Report, histogram};
@@ -27,21 +30,24 @@ pub(crate) struct Produce {
     bootstrap: String,
     #[arg(long, default_value = "bench")]
     topic: String,
-    /// Create the topic, with this many partitions, unless it is there
+    /// Create the topic unless it is there
     #[arg(long)]
     create: bool,
-    #[arg(long, default_value_t = 16)]
+    /// Partitions the topic has; another number fails the run
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
-    #[arg(long, default_value_t = 4)]
-    connections: usize,
-    /// Requests in flight on each connection
-    #[arg(long, default_value_t = 5)]
-    in_flight: usize,
+    /// At least one for each address that leads partitions
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// Requests in flight on each connection; an idempotent producer may have 5
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    in_flight: u32,
+    /// Bytes of a record's value
     #[arg(long, default_value_t = 1024)]
     record_bytes: usize,
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(i32).range(1..))]
     records_per_batch: i32,
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// -1: all in-sync replicas, 1: the leader
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
@@ -52,6 +58,9 @@ pub(crate) struct Produce {
     /// The broker's process, to tell its CPU time and memory
     #[arg(long)]
     pid: Option<u32>,
+    /// Write the result to this file as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 pub(crate) fn run(work: &Produce) -> Result<()> {
@@ -63,201 +72,245 @@ pub(crate) fn run(work: &Produce) -> Result<()> {
         client.create_topic(&work.topic, work.partitions)?;
     }
     let topic = client.topic(&work.topic)?;
-    let before = work.pid.and_then(cpu::usage);
+    if topic.leaders.len() != work.partitions.cast_unsigned() as usize {
+        let has = topic.leaders.len();
+        return Err(format!("topic {} has {has} partitions", work.topic));
+    }
+    let connections = connect(work, &topic)?;
+    let before = cpu::before(work.pid)?;
+    let stop = AtomicBool::new(false);
     let started = Instant::now();
-    let results: Vec<Result<Done>> = std::thread::scope(|scope| {
-        let connections: Vec<_> = (0..work.connections)
-            .map(|number| {
-                scope.spawn({
-                    let topic = &topic;
-                    move || connection(work, topic, number)
-                })
-            })
-            .collect();
-        connections
+    let end = started + Duration::from_secs(work.seconds);
+    let results: Vec<Done> = std::thread::scope(|scope| {
+        let threads: Vec<_> = connections
             .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a connection's thread panicked".to_owned()))
-            })
+            .map(|connection| scope.spawn(|| connection.run(work, end, &stop)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a connection's thread panicked"))
             .collect()
     });
     let took = started.elapsed();
     let after = work.pid.and_then(cpu::usage);
-    let mut requests = 0;
+    let mut report = Report::new("produce");
     let mut latency = histogram();
-    let mut bytes = 0;
-    for result in results {
-        let done = result?;
-        requests += done.requests;
-        bytes += done.bytes;
+    for done in results {
+        report.requests += done.requests;
+        report.bytes += done.bytes;
         latency.add(done.latency).expect("the same bounds");
-    }
-    let records = requests * u64::try_from(work.records_per_batch).unwrap_or(0);
-    print!(
-        "{}",
-        Report {
-            requests,
-            records,
-            bytes,
-            took,
-            latency: Some(latency),
-            broker: before.zip(after)
+        for (name, count) in done.errors {
+            *report.errors.entry(name).or_default() += count;
         }
-    );
-    Ok(())
+    }
+    report.records = report.requests * u64::from(work.records_per_batch.cast_unsigned());
+    report.took = took;
+    report.latency = Some(latency);
+    report.finish(work.pid, before, after, work.json.as_deref())
 }
 
 struct Done {
     requests: u64,
     bytes: u64,
     latency: Histogram<u64>,
+    errors: BTreeMap<String, u64>,
 }
 
-/// A partition's batch, and the sequence number of the next one.
-struct Source {
+/// A connection to one broker, and the batches for all partitions which that one leads.
+struct Connection {
+    client: Client,
+    /// By partition. Connections share partitions: each has a producer id, and so sequence numbers, of its own.
+    batches: Vec<(i32, Batch)>,
+}
+
+/// Makes connections and batches, before the clock starts.
+fn connect(work: &Produce, topic: &Topic) -> Result<Vec<Connection>> {
+    let brokers = topic.brokers();
+    if (work.connections as usize) < brokers.len() {
+        return Err(format!(
+            "{} addresses lead partitions: with fewer --connections some would get no load",
+            brokers.len()
+        ));
+    }
+    let mut tail: Option<Arc<Tail>> = None;
+    (0..work.connections as usize)
+        .map(|number| {
+            let broker = brokers[number % brokers.len()];
+            let mut client = Client::connect(broker)?;
+            let producer_id = work.idempotent.then(|| client.producer_id()).transpose()?;
+            let mut batches: Vec<(i32, Batch)> = topic
+                .led_by(broker)
+                .map(|partition| {
+                    let batch = Batch::new(
+                        partition,
+                        work.records_per_batch,
+                        work.record_bytes,
+                        producer_id,
+                        &mut tail,
+                    );
+                    (partition, batch)
+                })
+                .collect();
+            // Not all connections begin with the same partition.
+            let partitions = batches.len();
+            batches.rotate_left(number % partitions);
+            Ok(Connection { client, batches })
+        })
+        .collect()
+}
+
+/// A request without its answer yet.
+struct Sent {
+    at: Instant,
+    bytes: u64,
     partition: i32,
-    builder: RecordBatchBuilder,
-    sequence: i32,
-    /// What is sent again and again where no sequence number changes.
-    batch: Bytes,
+    correlation: i32,
 }
 
-/// One connection: to one broker, over those of its partitions that fall to this connection.
-fn connection(work: &Produce, topic: &Topic, number: usize) -> Result<Done> {
-    let mut brokers: Vec<&String> = topic.leaders.values().collect();
-    brokers.sort();
-    brokers.dedup();
-    let broker = brokers[number % brokers.len()];
-    let of_broker: Vec<i32> = topic
-        .leaders
-        .iter()
-        .filter(|(_, leader)| *leader == broker)
-        .map(|(partition, _)| *partition)
-        .collect();
-    // Connections to one broker share its partitions out: an idempotent producer must be alone with its numbers anyway.
-    let mut client = Client::connect(broker)?;
-    let producer_id = if work.idempotent {
-        client.producer_id()?
-    } else {
-        -1
-    };
-    let mut sources: Vec<Source> = of_broker
-        .iter()
-        .cycle()
-        .skip(number)
-        .take(of_broker.len())
-        .map(|partition| source(work, *partition, producer_id))
-        .collect();
-    let name = Text::from("rinka-bench");
-    let mut done = Done {
-        requests: 0,
-        bytes: 0,
-        latency: histogram(),
-    };
-    let mut sent: VecDeque<(Instant, u64)> = VecDeque::with_capacity(work.in_flight);
-    let end = Instant::now() + Duration::from_secs(work.seconds);
-    let mut next = 0;
-    loop {
-        while sent.len() < work.in_flight && Instant::now() < end {
-            let source = &mut sources[next];
-            let batch = source.next_batch(producer_id, work.records_per_batch);
-            next = (next + 1) % of_broker.len();
-            let bytes = batch.len() as u64;
-            let request = ProduceRequest {
-                acks: work.acks,
-                timeout_ms: 30_000,
-                topic_data: vec![TopicProduceData {
-                    name: Text::from(work.topic.clone()),
-                    partition_data: vec![PartitionProduceData {
-                        index: source.partition,
-                        records: Records(Some(vec![batch])),
-                    }],
-                    ..Default::default()
-                }],
-                ..Default::default()
-            };
-            sent.push_back((Instant::now(), bytes));
-            client.send(&encode_request(
-                ApiKey::Produce,
-                VERSION,
-                0,
-                Some(&name),
-                &request,
-            ))?;
-        }
-        let Some((at, bytes)) = sent.pop_front() else {
-            return Ok(done);
+impl Connection {
+    fn run(mut self, work: &Produce, end: Instant, stop: &AtomicBool) -> Done {
+        let mut done = Done {
+            requests: 0,
+            bytes: 0,
+            latency: histogram(),
+            errors: BTreeMap::new(),
         };
-        let frame = client.receive()?;
-        let micros = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
-        done.latency.saturating_record(micros);
-        done.requests += 1;
-        done.bytes += bytes;
-        let (_, response): (_, ProduceResponse) =
-            decode_response(ApiKey::Produce, VERSION, frame).map_err(|error| error.to_string())?;
-        let mut partitions = response
-            .responses
-            .iter()
-            .flat_map(|topic| &topic.partition_responses);
-        if let Some(failed) = partitions.find(|partition| partition.error_code.is_error()) {
-            return Err(format!(
-                "partition {} answered {}",
-                failed.index, failed.error_code
-            ));
+        let name = Text::from("rinka-bench");
+        let topic = Text::from(work.topic.clone());
+        let depth = work.in_flight as usize;
+        let mut sent: VecDeque<Sent> = VecDeque::with_capacity(depth);
+        let mut correlation = 0_i32;
+        let mut next = 0;
+        loop {
+            while sent.len() < depth && Instant::now() < end && !stop.load(Ordering::Relaxed) {
+                let partitions = self.batches.len();
+                let (partition, batch) = &mut self.batches[next];
+                next = (next + 1) % partitions;
+                correlation = correlation.wrapping_add(1);
+                let at = Instant::now();
+                let records = batch.next(now());
+                sent.push_back(Sent {
+                    at,
+                    bytes: records.len() as u64,
+                    partition: *partition,
+                    correlation,
+                });
+                let request = request(work.acks, &topic, *partition, records);
+                let frame =
+                    encode_request(ApiKey::Produce, VERSION, correlation, Some(&name), &request);
+                if let Err(error) = self.client.send(frame) {
+                    return fail(done, error, stop);
+                }
+            }
+            let Some(oldest) = sent.pop_front() else {
+                return done;
+            };
+            let frame = match self.client.receive() {
+                Ok(frame) => frame,
+                Err(error) => return fail(done, error, stop),
+            };
+            let micros = u64::try_from(oldest.at.elapsed().as_micros()).unwrap_or(u64::MAX);
+            match check(frame, &oldest) {
+                Ok(()) => {
+                    done.latency.saturating_record(micros);
+                    done.requests += 1;
+                    done.bytes += oldest.bytes;
+                }
+                // What is in flight is still awaited, so that every error is counted.
+                Err(error) => done = fail(done, error, stop),
+            }
         }
     }
 }
 
-/// splitmix64: incompressible, and the same every time.
-fn fill(seed: u64, bytes: usize) -> Vec<u8> {
-    let mut state = seed;
-    std::iter::repeat_with(|| {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)).to_le_bytes()
-    })
-    .flatten()
-    .take(bytes)
-    .collect()
+fn fail(mut done: Done, error: String, stop: &AtomicBool) -> Done {
+    stop.store(true, Ordering::Relaxed);
+    *done.errors.entry(error).or_default() += 1;
+    done
 }
 
-fn source(work: &Produce, partition: i32, producer_id: i64) -> Source {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(0);
-    let mut builder = RecordBatchBuilder::new();
-    for record in 0..work.records_per_batch {
-        let seed = (u64::from(partition.cast_unsigned()) << 32) | u64::from(record.cast_unsigned());
-        builder.append(now, None, Some(&fill(seed, work.record_bytes)));
-    }
-    if producer_id >= 0 {
-        builder = builder.producer(producer_id, 0, 0);
-    }
-    let batch = builder.build();
-    Source {
-        partition,
-        builder,
-        sequence: 0,
-        batch,
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(0)
+}
+
+fn request(acks: i16, topic: &Text, partition: i32, records: Bytes) -> ProduceRequest {
+    ProduceRequest {
+        acks,
+        timeout_ms: 30_000,
+        topic_data: vec![TopicProduceData {
+            name: topic.clone(),
+            partition_data: vec![PartitionProduceData {
+                index: partition,
+                records: Records(Some(vec![records])),
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
     }
 }
 
-impl Source {
-    fn next_batch(&mut self, producer_id: i64, records: i32) -> Bytes {
-        if producer_id < 0 {
-            return self.batch.clone();
+/// An acknowledgement is an answer to this request, about this partition and no other, with an offset and without an error.
+fn check(frame: Bytes, sent: &Sent) -> Result<()> {
+    let (correlation, response): (i32, ProduceResponse) =
+        decode_response(ApiKey::Produce, VERSION, frame)
+            .map_err(|error| format!("answer that cannot be read: {error}"))?;
+    if correlation != sent.correlation {
+        return Err("answer to another request".to_owned());
+    }
+    let mut partitions = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses);
+    match (partitions.next(), partitions.next()) {
+        (Some(answer), None) if answer.error_code.is_error() => {
+            Err(answer.error_code.name().to_owned())
         }
-        let batch = self
-            .builder
-            .clone()
-            .producer(producer_id, 0, self.sequence)
-            .build();
-        self.sequence = self.sequence.checked_add(records).unwrap_or(0);
-        batch
+        (Some(answer), None) if answer.index == sent.partition && answer.base_offset >= 0 => Ok(()),
+        _ => Err("answer that acknowledges something else".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rinka_net::wire::produce::{PartitionProduceResponse, TopicProduceResponse};
+    use rinka_net::wire::{ErrorCode, encode_response};
+
+    use super::*;
+
+    fn checked(partitions: Vec<PartitionProduceResponse>) -> Result<()> {
+        let response = ProduceResponse {
+            responses: vec![TopicProduceResponse {
+                partition_responses: partitions,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let frame = encode_response(ApiKey::Produce, VERSION, 9, &response).concat();
+        let sent = Sent {
+            at: Instant::now(),
+            bytes: 1,
+            partition: 2,
+            correlation: 9,
+        };
+        check(Bytes::from(frame).slice(4..), &sent)
+    }
+
+    #[test]
+    fn only_an_acknowledgement_of_the_request_counts() {
+        let answer = |index, error_code| PartitionProduceResponse {
+            index,
+            error_code,
+            ..Default::default()
+        };
+        assert_eq!(checked(vec![answer(2, ErrorCode::NONE)]), Ok(()));
+        assert!(checked(vec![]).is_err());
+        assert!(checked(vec![answer(1, ErrorCode::NONE)]).is_err());
+        assert!(checked(vec![answer(2, ErrorCode::NONE), answer(2, ErrorCode::NONE)]).is_err());
+        assert_eq!(
+            checked(vec![answer(2, ErrorCode::CORRUPT_MESSAGE)]),
+            Err("CORRUPT_MESSAGE".to_owned())
+        );
     }
 }
