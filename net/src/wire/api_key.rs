@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::message::Version;
+
 /// Versions of an API, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionRange {
@@ -88,6 +90,28 @@ api_keys! {
 }
 
 impl ApiKey {
+    /// How this version is read and written.
+    #[must_use]
+    pub fn version(self, number: i16) -> Version {
+        Version {
+            number,
+            flexible: self.is_flexible(number),
+        }
+    }
+
+    /// 1, or 2 with tagged fields.
+    #[must_use]
+    pub fn request_header_version(self, version: i16) -> i16 {
+        if self.is_flexible(version) { 2 } else { 1 }
+    }
+
+    /// 0, or 1 with tagged fields. Of ApiVersions it is always 0: a client that has yet to learn our versions must be able
+    /// to read it (KIP-511).
+    #[must_use]
+    pub fn response_header_version(self, version: i16) -> i16 {
+        (self != Self::ApiVersions && self.is_flexible(version)).into()
+    }
+
     /// The versions we tell clients of. Produce from 0: older librdkafka takes a higher minimum for "no compression"
     /// (KAFKA-18659), though nobody sends those versions any more.
     #[must_use]

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::api_key::ApiKey;
-use super::message::{Field, Version};
+use super::message::Field;
 use super::reader::{DecodeError, Reader};
 use super::text::Text;
 use super::writer::Writer;
@@ -61,23 +61,16 @@ pub fn encode_request(
     client_id: Option<&Text>,
     body: &impl Field,
 ) -> Vec<Bytes> {
-    let flexible = api.is_flexible(version);
     let mut writer = Writer::new();
     writer.i32(0);
     writer.i16(api.number());
     writer.i16(version);
     writer.i32(correlation_id);
     writer.nullable_text(client_id.map(Text::as_bytes), false);
-    if flexible {
+    if api.request_header_version(version) > 1 {
         writer.unsigned_varint(0);
     }
-    body.write(
-        &mut writer,
-        Version {
-            number: version,
-            flexible,
-        },
-    );
+    body.write(&mut writer, api.version(version));
     writer.finish_frame()
 }
 
@@ -89,20 +82,13 @@ pub fn encode_response(
     correlation_id: i32,
     body: &impl Field,
 ) -> Vec<Bytes> {
-    let flexible = api.is_flexible(version);
     let mut writer = Writer::new();
     writer.i32(0);
     writer.i32(correlation_id);
-    if flexible && api != ApiKey::ApiVersions {
+    if api.response_header_version(version) > 0 {
         writer.unsigned_varint(0);
     }
-    body.write(
-        &mut writer,
-        Version {
-            number: version,
-            flexible,
-        },
-    );
+    body.write(&mut writer, api.version(version));
     writer.finish_frame()
 }
 
@@ -115,20 +101,10 @@ pub fn decode_response<T: Field>(
     version: i16,
     frame: Bytes,
 ) -> Result<(i32, T), DecodeError> {
-    let flexible = api.is_flexible(version);
     let mut reader = Reader::new(frame);
     let correlation_id = reader.i32()?;
-    if flexible && api != ApiKey::ApiVersions {
+    if api.response_header_version(version) > 0 {
         reader.tagged_fields(|_, _| Ok(()))?;
     }
-    Ok((
-        correlation_id,
-        T::read(
-            &mut reader,
-            Version {
-                number: version,
-                flexible,
-            },
-        )?,
-    ))
+    Ok((correlation_id, T::read(&mut reader, api.version(version))?))
 }
