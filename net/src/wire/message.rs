@@ -307,9 +307,9 @@ macro_rules! message {
                                 && version.number >= $since
                                 && self.$field != default.$field
                             {
-                                let mut content = $crate::wire::Writer::new();
-                                $crate::wire::Field::write(&self.$field, &mut content, version);
-                                writer.tagged_field(tag, content);
+                                writer.tagged_field(tag, |writer| {
+                                    $crate::wire::Field::write(&self.$field, writer, version);
+                                });
                             }
                         )*
                     }

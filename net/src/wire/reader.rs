@@ -138,6 +138,9 @@ impl Reader {
         } else {
             Self::plain_length(self.i16()?.into())?
         };
+        if length.is_some_and(|length| length > Text::BYTES_MAX) {
+            return Err(DecodeError::Length);
+        }
         let bytes = length.map(|length| self.slice(length)).transpose()?;
         bytes
             .map(|bytes| Text::from_utf8(bytes).map_err(|_| DecodeError::Utf8))

@@ -4,17 +4,21 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use bytes::Bytes;
 
 /// UTF-8 in shared bytes.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text {
     bytes: Bytes,
 }
 
 impl Text {
+    /// The longest that Kafka reads, in the compact form too.
+    pub const BYTES_MAX: usize = i16::MAX as usize;
+
     /// # Errors
     /// When the bytes are not UTF-8.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
@@ -38,6 +42,13 @@ impl Deref for Text {
 
     fn deref(&self) -> &str {
         self.as_str()
+    }
+}
+
+/// As `str` has it and not as bytes have it, so that a map of texts can be asked for a `&str`.
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -72,5 +83,30 @@ impl fmt::Debug for Text {
 impl fmt::Display for Text {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn a_map_of_texts_can_be_asked_for_a_str() {
+        let texts = ["", "topic", "ключ"].map(Text::from);
+        let hashed: HashSet<Text> = texts.iter().cloned().collect();
+        let ordered: BTreeSet<Text> = texts.iter().cloned().collect();
+        for text in ["", "topic", "ключ"] {
+            assert!(hashed.contains(text), "{text:?}");
+            assert!(ordered.contains(text), "{text:?}");
+        }
+        assert!(!hashed.contains("other"));
+    }
+
+    #[test]
+    fn only_utf8_is_text() {
+        assert!(Text::from_utf8(Bytes::from_static(b"\xC3")).is_err());
+        assert!(Text::from_utf8(Bytes::from_static(b"\xC3\xA9")).is_ok());
     }
 }
