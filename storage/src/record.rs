@@ -95,10 +95,11 @@ impl<'a> Input<'a> {
         Ok(part)
     }
 
-    fn varlong(&mut self) -> Result<i64, RecordError> {
+    /// A zigzag varint of at most `bytes_max` bytes. Java's clients refuse a longer one even when its value would fit.
+    fn variable(&mut self, bytes_max: usize) -> Result<i64, RecordError> {
         let mut value: u64 = 0;
         for (index, &byte) in self.bytes.iter().enumerate() {
-            if index == 10 {
+            if index == bytes_max {
                 return Err(RecordError::Varint);
             }
             value |= u64::from(byte & 0x7F) << (7 * index);
@@ -111,8 +112,12 @@ impl<'a> Input<'a> {
         Err(RecordError::Truncated)
     }
 
+    fn varlong(&mut self) -> Result<i64, RecordError> {
+        self.variable(10)
+    }
+
     fn varint(&mut self) -> Result<i32, RecordError> {
-        i32::try_from(self.varlong()?).map_err(|_| RecordError::Varint)
+        i32::try_from(self.variable(5)?).map_err(|_| RecordError::Varint)
     }
 
     fn length(&mut self) -> Result<usize, RecordError> {
@@ -228,6 +233,25 @@ mod tests {
             bytes(),
             proptest::collection::vec(("[a-z]{0,5}", bytes()), 0..4),
         )
+    }
+
+    #[test]
+    fn a_varint_of_too_many_bytes_is_refused() {
+        // Length 6, then: attributes, timestamp, offset, no key, no value, no headers. The length once in six bytes.
+        let rest = [0, 0, 0, 1, 1, 0];
+        let read = |length: &[u8]| {
+            let body = [length, &rest].concat();
+            Records::new(&body, 1)
+                .next()
+                .expect("one")
+                .map(|record| record.offset_delta)
+        };
+        assert_eq!(read(&[12]), Ok(0));
+        assert_eq!(read(&[0x8C, 0x80, 0x80, 0x80, 0]), Ok(0));
+        assert_eq!(
+            read(&[0x8C, 0x80, 0x80, 0x80, 0x80, 0]),
+            Err(RecordError::Varint)
+        );
     }
 
     proptest! {

@@ -11,11 +11,13 @@
 
 mod builder;
 mod lookup;
+mod walk;
 
 pub use builder::RecordBatchBuilder;
-pub use lookup::{TimestampAndOffset, first_at_or_after, last_of_max_timestamp, values};
+pub use lookup::{TimestampAndOffset, first_at_or_after, first_of_max_timestamp, values};
+pub use walk::{Batches, batches};
 
-use crate::compression::{self, Codec, CompressionError};
+use crate::compression::{Codec, CompressionError};
 use crate::leader_epoch::LeaderEpoch;
 use crate::offset::Offset;
 use crate::record::{Record, RecordError, Records};
@@ -32,6 +34,7 @@ const CODEC_MASK: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+const DELETE_HORIZON: i16 = 1 << 6;
 
 /// The most that a batch may expand to when it must be looked into: a bomb is refused, not unpacked.
 pub const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
@@ -115,13 +118,18 @@ impl RecordBatchHeader {
 
     #[must_use]
     pub fn last_offset(&self) -> Offset {
-        self.base_offset.plus(i64::from(self.last_offset_delta))
+        self.offset_at(i64::from(self.last_offset_delta))
     }
 
     /// The offset behind the last record.
     #[must_use]
     pub fn end_offset(&self) -> Offset {
-        self.last_offset().plus(1)
+        self.offset_at(i64::from(self.last_offset_delta) + 1)
+    }
+
+    /// No CRC covers the base offset: with a damaged one, or one that a client made up, the sum may be beyond 64 bits.
+    fn offset_at(&self, delta: i64) -> Offset {
+        Offset(self.base_offset.0.saturating_add(delta))
     }
 
     #[must_use]
@@ -149,6 +157,13 @@ impl RecordBatchHeader {
     #[must_use]
     pub fn is_log_append_time(&self) -> bool {
         self.attributes & LOG_APPEND_TIME != 0
+    }
+
+    /// From when on compaction may drop the tombstones and markers of the batch, in milliseconds since 1970. The base
+    /// timestamp's place holds it, once compaction has set it (KIP-534).
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 }
 
@@ -299,32 +314,52 @@ pub fn validate_produced(
         }
     }
     if limits.keys_required {
-        check_keys(bytes, &header, codec)?;
+        validate_records(bytes, &header, true)?;
     }
     Ok(header)
 }
 
-fn check_keys(
+/// Unpacks a batch and checks every record in it: whole, as many as the header says, their offsets without a gap, and each
+/// with a key where keys are required.
+///
+/// # Errors
+/// [`ProduceBatchError`].
+pub fn validate_records(
     batch: &[u8],
     header: &RecordBatchHeader,
-    codec: Codec,
+    keys_required: bool,
 ) -> Result<(), ProduceBatchError> {
-    let invalid = ProduceBatchError::InvalidRecord("the records of the batch cannot be read");
-    let body = compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX)
-        .map_err(|_| invalid)?;
-    let mut records = Records::new(&body, header.record_count);
-    for (index, record) in (0..).zip(&mut records) {
-        let record: Record<'_> = record.map_err(|_| invalid)?;
-        if record.key.is_none() {
-            return Err(ProduceBatchError::KeyMissing { record: index });
+    use ProduceBatchError as E;
+    lookup::with_body(batch, header, |body| {
+        let mut records = Records::new(body, header.record_count);
+        for (index, record) in (0..).zip(&mut records) {
+            let record: Record<'_> = record.map_err(|_| UNREADABLE)?;
+            if record.offset_delta != index {
+                return Err(E::InvalidRecord("the records' offsets have a gap"));
+            }
+            if keys_required && record.key.is_none() {
+                return Err(E::KeyMissing { record: index });
+            }
         }
-    }
-    if records.rest().is_empty() {
-        Ok(())
-    } else {
-        Err(invalid)
-    }
+        if records.rest().is_empty() {
+            Ok(())
+        } else {
+            Err(E::InvalidRecord(
+                "the batch holds more than its record count says",
+            ))
+        }
+    })
+    .map_err(|error| match error {
+        CompressionError::UnknownCodec(_) => E::UnsupportedCompression,
+        CompressionError::Corrupt => UNREADABLE,
+        CompressionError::TooLarge => {
+            E::InvalidRecord("the batch unpacks to more than the broker allows")
+        }
+    })?
 }
+
+const UNREADABLE: ProduceBatchError =
+    ProduceBatchError::InvalidRecord("the records of the batch cannot be read");
 
 #[cfg(test)]
 mod tests;

@@ -192,7 +192,7 @@ macro_rules! until_of {
 /// The version from which a field may be null; by default as soon as its type can be.
 macro_rules! nullable_of {
     () => {
-        0
+        i16::MIN
     };
     ($nullable:literal) => {
         $nullable
@@ -211,8 +211,11 @@ macro_rules! tag_of {
 /// Declares the structures of an API.
 ///
 /// `field: Type, since 3, until 8, nullable 5, default -1, tag 0;` is in versions 3 to 8, may be null from 5 on, is -1 where
-/// absent, and is a tagged field with number 0. Only `since` must be there. A field that a version lacks is left out when
-/// written, whatever its value. Tagged fields are declared in the order of their tags.
+/// absent, and is a tagged field with number 0. Only `since` must be there. Tagged fields are declared in the order of their
+/// tags.
+///
+/// Writing never fails, so that a handler can fill in what it knows without a look at the version: a field that the version
+/// lacks is left out, whatever its value, and null is written as the default where the version has no null.
 macro_rules! message {
     ($(
         $(#[$attribute:meta])*
@@ -286,7 +289,14 @@ macro_rules! message {
                     $(
                         let tag: Option<u32> = tag_of!($($tag)?);
                         if tag.is_none() && version.number >= $since && version.number <= until_of!($($until)?) {
-                            $crate::wire::Field::write(&self.$field, writer, version);
+                            if version.number < nullable_of!($($nullable)?)
+                                && $crate::wire::Field::is_null(&self.$field)
+                            {
+                                let default: $type = default_of!($($default)?);
+                                $crate::wire::Field::write(&default, writer, version);
+                            } else {
+                                $crate::wire::Field::write(&self.$field, writer, version);
+                            }
                         }
                     )*
                     if version.flexible {

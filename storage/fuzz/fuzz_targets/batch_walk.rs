@@ -7,8 +7,8 @@
 use libfuzzer_sys::fuzz_target;
 use rinka_storage::record::Records;
 use rinka_storage::record_batch::{
-    HEADER_BYTES, ProduceLimits, first_at_or_after, last_of_max_timestamp, validate_produced,
-    values,
+    HEADER_BYTES, ProduceLimits, batches, first_at_or_after, first_of_max_timestamp,
+    validate_produced, validate_records, values,
 };
 
 /// A time within the limits of batches made in 2023, so that both sides of each timestamp check are reached.
@@ -43,11 +43,22 @@ fn check(bytes: &[u8]) {
         };
         if let Ok(header) = validate_produced(bytes, &limits) {
             assert_eq!(header.size_in_bytes(), bytes.len());
+            let deep = validate_records(bytes, &header, keys_required);
+            assert!(deep.is_ok() || !keys_required, "these were checked already");
         }
     }
     let _ = first_at_or_after(bytes, NOW);
-    let _ = last_of_max_timestamp(bytes);
+    let _ = first_of_max_timestamp(bytes);
     let _ = values(bytes);
+    let mut walk = batches(bytes);
+    let mut walked = 0;
+    for (header, batch) in walk.by_ref().flatten() {
+        assert_eq!(header.size_in_bytes(), batch.len());
+        assert!(header.last_offset() <= header.end_offset() || header.last_offset_delta < 0);
+        let _ = validate_records(batch, &header, true);
+        walked += batch.len();
+    }
+    assert_eq!(walked + walk.rest().len(), bytes.len());
     // As if unpacked, and with a count that no header has checked.
     for record in Records::new(bytes, i32::MAX) {
         let Ok(record) = record else { break };

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::{BatchError, DECOMPRESSED_BYTES_MAX, HEADER_BYTES, RecordBatchHeader};
-use crate::compression;
+use crate::compression::{self, Codec, CompressionError};
 use crate::offset::Offset;
 use crate::record::Records;
 
@@ -17,10 +17,18 @@ pub struct TimestampAndOffset {
     pub offset: Offset,
 }
 
-fn body(batch: &[u8], header: &RecordBatchHeader) -> Result<Bytes, BatchError> {
-    let codec = header.codec().map_err(BatchError::Codec)?;
-    compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX)
-        .map_err(BatchError::Codec)
+/// Lets `read` see the unpacked records: in place where they are not packed.
+pub(super) fn with_body<T>(
+    batch: &[u8],
+    header: &RecordBatchHeader,
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T, CompressionError> {
+    let packed = &batch[HEADER_BYTES..];
+    match header.codec()? {
+        Codec::None => Ok(read(packed)),
+        codec => compression::decompress(codec, packed, DECOMPRESSED_BYTES_MAX)
+            .map(|unpacked| read(&unpacked)),
+    }
 }
 
 fn find(
@@ -36,16 +44,18 @@ fn find(
         };
         return Ok(wanted(header.max_timestamp).then_some(found));
     }
-    let body = body(batch, &header)?;
-    for record in Records::new(&body, header.record_count) {
-        let record = record.map_err(BatchError::Record)?;
-        let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
-        if wanted(timestamp) {
-            let offset = header.base_offset.plus(i64::from(record.offset_delta));
-            return Ok(Some(TimestampAndOffset { timestamp, offset }));
+    with_body(batch, &header, |body| {
+        for record in Records::new(body, header.record_count) {
+            let record = record.map_err(BatchError::Record)?;
+            let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
+            if wanted(timestamp) {
+                let offset = header.offset_at(i64::from(record.offset_delta));
+                return Ok(Some(TimestampAndOffset { timestamp, offset }));
+            }
         }
-    }
-    Ok(None)
+        Ok(None)
+    })
+    .map_err(BatchError::Codec)?
 }
 
 /// The first record with this timestamp or a later one.
@@ -63,7 +73,7 @@ pub fn first_at_or_after(
 ///
 /// # Errors
 /// [`BatchError`] when the records cannot be read.
-pub fn last_of_max_timestamp(batch: &[u8]) -> Result<Option<TimestampAndOffset>, BatchError> {
+pub fn first_of_max_timestamp(batch: &[u8]) -> Result<Option<TimestampAndOffset>, BatchError> {
     let max = RecordBatchHeader::parse(batch)?.max_timestamp;
     find(batch, |candidate| candidate == max)
 }
@@ -74,7 +84,9 @@ pub fn last_of_max_timestamp(batch: &[u8]) -> Result<Option<TimestampAndOffset>,
 /// [`BatchError`] when the records cannot be read.
 pub fn values(batch: &[u8]) -> Result<Vec<Bytes>, BatchError> {
     let header = RecordBatchHeader::parse(batch)?;
-    let body = body(batch, &header)?;
+    let codec = header.codec().map_err(BatchError::Codec)?;
+    let body = compression::decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_BYTES_MAX)
+        .map_err(BatchError::Codec)?;
     let mut values = Vec::new();
     for record in Records::new(&body, header.record_count) {
         if let Some(value) = record.map_err(BatchError::Record)?.value {

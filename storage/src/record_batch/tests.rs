@@ -197,12 +197,209 @@ fn records_are_found_by_time_in_every_codec() {
         assert_eq!(first(0), Some((100, 0)));
         assert_eq!(first(150), Some((300, 1)));
         assert_eq!(first(301), None);
-        let max = last_of_max_timestamp(&batch)
+        let max = first_of_max_timestamp(&batch)
             .expect("readable")
             .expect("found");
         assert_eq!((max.timestamp, max.offset), (300, Offset(1)));
         assert_eq!(values(&batch).expect("readable").len(), 4);
     }
+}
+
+/// Batches as Kafka 4.3's Java client makes them (`MemoryRecordsBuilder`): producer 4711 with epoch 3 and sequence 42,
+/// leader epoch 7, three records.
+const OF_KAFKA: [(Codec, &str); 5] = [
+    (
+        Codec::None,
+        concat!(
+            "000000000000000000000082000000070277c07ee00000000000020000018bcfe568000000018bcfe569f40000000000",
+            "00126700030000002a000000034c000000066b65793a76616c75652076616c75652076616c75652076616c7565207661",
+            "6c7565003a00e80702010c6e6f206b6579040a74726163650401020a656d707479011600cf0f0408676f6e650100",
+        ),
+    ),
+    (
+        Codec::Gzip,
+        concat!(
+            "0000000000000000000000800000000702ef327b620001000000020000018bcfe568000000018bcfe569f40000000000",
+            "00126700030000002a000000031f8b08000000000000fff361606060cb4eadb42a4bcc294d55c041325831bc606762e4",
+            "c9cb5700aa65e12a294a4c4e656164e24acd2d28a964146338cfcfc2919e9f97cac800004b9cabe651000000",
+        ),
+    ),
+    (
+        Codec::Snappy,
+        concat!(
+            "0000000000000000000000850000000702a1f18ed00002000000020000018bcfe568000000018bcfe569f40000000000",
+            "00126700030000002a0000000382534e415050590000000001000000010000004051384c000000066b65793a76616c75",
+            "65205a0600a8003a00e80702010c6e6f206b6579040a74726163650401020a656d707479011600cf0f0408676f6e6501",
+            "00",
+        ),
+    ),
+    (
+        Codec::Lz4,
+        concat!(
+            "00000000000000000000008100000007026d3f20210003000000020000018bcfe568000000018bcfe569f40000000000",
+            "00126700030000002a0000000304224d1860408241000000ff004c000000066b65793a76616c756520060004f01c003a",
+            "00e80702010c6e6f206b6579040a74726163650401020a656d707479011600cf0f0408676f6e65010000000000",
+        ),
+    ),
+    (
+        Codec::Zstd,
+        concat!(
+            "00000000000000000000007e0000000702acea5d8f0004000000020000018bcfe568000000018bcfe569f40000000000",
+            "00126700030000002a0000000328b52ffd00580c0200a4034c000000066b65793a76616c756520003a00e80702010c6e",
+            "6f206b6579040a74726163650401020a656d707479011600cf0f0408676f6e6501000100a94b1d010000",
+        ),
+    ),
+];
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    hex.as_bytes()
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).expect("hex");
+            u8::from_str_radix(pair, 16).expect("hex")
+        })
+        .collect()
+}
+
+#[test]
+fn what_kafka_s_client_writes_is_read() {
+    for (codec, hex) in OF_KAFKA {
+        let batch = bytes_of(hex);
+        let header = validate_produced(
+            &batch,
+            &ProduceLimits {
+                now: 1_700_000_000_000,
+                ..limits()
+            },
+        )
+        .expect("a good batch");
+        assert_eq!(header.codec(), Ok(codec));
+        assert_eq!(header.partition_leader_epoch, LeaderEpoch(7));
+        let producer = (header.producer_id, header.producer_epoch);
+        assert_eq!((producer, header.base_sequence), ((4711, 3), 42));
+        assert_eq!((header.record_count, header.last_sequence()), (3, 44));
+        assert_eq!(header.delete_horizon(), None);
+        assert_eq!(validate_records(&batch, &header, false), Ok(()));
+        assert_eq!(
+            validate_records(&batch, &header, true),
+            Err(ProduceBatchError::KeyMissing { record: 1 })
+        );
+        let read = lookup::with_body(&batch, &header, |body| {
+            let records: Result<Vec<_>, _> = Records::new(body, 3).collect();
+            records
+                .expect("whole")
+                .iter()
+                .map(|record| {
+                    let headers: Result<Vec<_>, _> = record.headers().collect();
+                    format!(
+                        "{} {} {:?} {:?}",
+                        header.base_timestamp + record.timestamp_delta,
+                        record.offset_delta,
+                        record.key.map(String::from_utf8_lossy),
+                        headers.expect("whole"),
+                    )
+                })
+                .collect::<Vec<_>>()
+        });
+        let expected = [
+            r#"1700000000000 0 Some("key") []"#,
+            "1700000000500 1 None [([116, 114, 97, 99, 101], Some([1, 2])), ([101, 109, 112, 116, 121], None)]",
+            r#"1699999999000 2 Some("gone") []"#,
+        ];
+        assert_eq!(read.expect("unpacked"), expected);
+        // The tombstone has no value.
+        assert_eq!(
+            values(&batch).expect("readable"),
+            [&b"value value value value value"[..], b"no key"]
+        );
+        let max = first_of_max_timestamp(&batch)
+            .expect("readable")
+            .expect("found");
+        assert_eq!((max.timestamp, max.offset), (1_700_000_000_500, Offset(1)));
+    }
+}
+
+#[test]
+fn the_builder_writes_what_kafka_s_client_writes() {
+    let mut builder = RecordBatchBuilder::new().producer(4711, 3, 42);
+    builder.append(
+        1_700_000_000_000,
+        Some(b"key"),
+        Some(b"value value value value value"),
+    );
+    builder.append_with_headers(
+        1_700_000_000_500,
+        None,
+        Some(b"no key"),
+        &[("trace", Some(&[1, 2])), ("empty", None)],
+    );
+    builder.append(1_699_999_999_000, Some(b"gone"), None);
+    let mut batch = builder.build().to_vec();
+    set_base_offset_and_epoch(&mut batch, Offset(0), LeaderEpoch(7));
+    assert_eq!(batch, bytes_of(OF_KAFKA[0].1));
+}
+
+#[test]
+fn records_must_be_as_the_header_says() {
+    let check = |batch: &[u8], expected: Result<(), ProduceBatchError>| {
+        let header = verify_crc(batch).expect("one batch");
+        assert_eq!(validate_records(batch, &header, false), expected);
+    };
+    check(&batch(), Ok(()));
+    let fewer = Err(ProduceBatchError::InvalidRecord(
+        "the batch holds more than its record count says",
+    ));
+    check(&changed(57, &1i32.to_be_bytes()), fewer);
+    check(&changed(57, &3i32.to_be_bytes()), Err(UNREADABLE));
+    // The first record's offset delta, behind its length, attributes and timestamp, is zigzag 1.
+    let gap = Err(ProduceBatchError::InvalidRecord(
+        "the records' offsets have a gap",
+    ));
+    check(&changed(HEADER_BYTES + 3, &[2]), gap);
+    check(&changed(HEADER_BYTES, &[0x7F]), Err(UNREADABLE));
+    // As if packed with gzip.
+    check(&changed(21, &1i16.to_be_bytes()), Err(UNREADABLE));
+}
+
+#[test]
+fn an_offset_beyond_64_bits_is_no_panic() {
+    let mut batch = batch();
+    set_base_offset_and_epoch(&mut batch, Offset(i64::MAX), LeaderEpoch(0));
+    let header = verify_crc(&batch).expect("the CRC does not cover it");
+    assert_eq!(header.end_offset(), Offset(i64::MAX));
+    let found = first_at_or_after(&batch, 1001).expect("readable");
+    assert_eq!(found.map(|found| found.offset), Some(Offset(i64::MAX)));
+}
+
+#[test]
+fn a_delete_horizon_stands_where_the_base_timestamp_was() {
+    let header = verify_crc(&changed(21, &(1i16 << 6).to_be_bytes())).expect("a batch");
+    assert_eq!(header.delete_horizon(), Some(1000));
+}
+
+#[test]
+fn a_walk_ends_where_batches_end() {
+    let three = [batch(), batch(), batch()].concat();
+    let size = batch().len();
+    for length in 0..three.len() {
+        let mut walk = batches(&three[..length]);
+        assert!(
+            walk.by_ref()
+                .all(|found| found.is_ok_and(|(_, bytes)| bytes == batch()))
+        );
+        assert_eq!(walk.rest().len(), length % size);
+    }
+    // Zeros, as behind a segment's last batch.
+    let padded = [batch(), vec![0; 100]].concat();
+    let mut walk = batches(&padded);
+    assert!(walk.next().is_some_and(|found| found.is_ok()));
+    assert_eq!(
+        walk.next().map(|found| found.err()),
+        Some(Some(BatchError::Magic(0)))
+    );
+    assert!(walk.next().is_none() && walk.rest().len() == 100);
 }
 
 proptest! {
@@ -214,6 +411,7 @@ proptest! {
         let _ = validate_produced(&bytes, &ProduceLimits { keys_required, ..limits() });
         let _ = first_at_or_after(&bytes, 0);
         let _ = values(&bytes);
+        let _ = batches(&bytes).count();
     }
 
     #[test]
