@@ -144,12 +144,25 @@ fn snappy_chunk(
 /// Never for data below 2 GiB: packing into memory does not fail.
 #[must_use]
 pub fn compress(codec: Codec, plain: &[u8]) -> Vec<u8> {
+    compress_at(codec, None, plain)
+}
+
+/// As [`compress`], at a level of the codec's own scale: gzip 1 to 9 (-1 is the default), zstd -131072 to 22. Snappy has
+/// none, and of lz4 there is one only: the library's.
+///
+/// # Panics
+/// Never for data below 2 GiB: packing into memory does not fail.
+#[must_use]
+pub fn compress_at(codec: Codec, level: Option<i32>, plain: &[u8]) -> Vec<u8> {
     let never = "packing into memory does not fail";
     match codec {
         Codec::None => plain.to_vec(),
         Codec::Gzip => {
-            let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            let level = level.and_then(|level| u32::try_from(level).ok());
+            let level = level.map_or_else(flate2::Compression::default, |level| {
+                flate2::Compression::new(level.min(9))
+            });
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(plain).expect(never);
             encoder.finish().expect(never)
         }
@@ -173,7 +186,9 @@ pub fn compress(codec: Codec, plain: &[u8]) -> Vec<u8> {
             encoder.write_all(plain).expect(never);
             encoder.finish().expect(never)
         }
-        Codec::Zstd => zstd::encode_all(plain, 0).expect(never),
+        Codec::Zstd => {
+            zstd::encode_all(plain, level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL)).expect(never)
+        }
     }
 }
 

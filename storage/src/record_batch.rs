@@ -11,16 +11,21 @@
 
 mod builder;
 mod lookup;
+mod produced;
 mod walk;
 
 pub use builder::RecordBatchBuilder;
 pub use lookup::{TimestampAndOffset, first_at_or_after, first_of_max_timestamp, values};
+pub use produced::{
+    Accepted, InvalidRecord, ProduceBatchError, ProduceLimits, RecordFault, Stamp,
+    validate_produced,
+};
 pub use walk::{Batches, batches};
 
 use crate::compression::{Codec, CompressionError};
 use crate::leader_epoch::LeaderEpoch;
 use crate::offset::Offset;
-use crate::record::{Record, RecordError, Records};
+use crate::record::RecordError;
 
 /// Bytes before the records.
 pub const HEADER_BYTES: usize = 61;
@@ -37,7 +42,7 @@ const CONTROL: i16 = 1 << 5;
 const DELETE_HORIZON: i16 = 1 << 6;
 
 /// The most that a batch may expand to when it must be looked into: a bomb is refused, not unpacked.
-pub const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
 
 /// A batch's header, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,174 +197,15 @@ pub fn set_base_offset_and_epoch(batch: &mut [u8], base_offset: Offset, epoch: L
 pub fn set_log_append_time(batch: &mut [u8], now: i64) {
     let attributes = i16::from_be_bytes(field(batch, 21)) | LOG_APPEND_TIME;
     batch[21..23].copy_from_slice(&attributes.to_be_bytes());
-    batch[35..43].copy_from_slice(&now.to_be_bytes());
+    set_max_timestamp(batch, now);
+}
+
+/// Sets the header's largest timestamp and sums the batch up again.
+pub fn set_max_timestamp(batch: &mut [u8], timestamp: i64) {
+    batch[35..43].copy_from_slice(&timestamp.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
-
-/// What a produced batch is held to.
-#[derive(Clone, Debug)]
-pub struct ProduceLimits {
-    /// The version of the Produce request.
-    pub version: i16,
-    /// `max.message.bytes`, of the batch as sent.
-    pub batch_bytes_max: usize,
-    /// Milliseconds since 1970.
-    pub now: i64,
-    /// `message.timestamp.before.max.ms`.
-    pub timestamp_before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`.
-    pub timestamp_after_max_ms: i64,
-    /// The broker stamps batches, so the client's timestamps do not matter.
-    pub log_append_time: bool,
-    /// The topic is compacted: every record needs a key.
-    pub keys_required: bool,
-}
-
-/// Why a produced batch is refused; each has one error code in Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProduceBatchError {
-    /// CORRUPT_MESSAGE.
-    Corrupt,
-    /// INVALID_RECORD, and why.
-    InvalidRecord(&'static str),
-    /// INVALID_RECORD for one record of the batch.
-    KeyMissing { record: i32 },
-    /// UNSUPPORTED_COMPRESSION_TYPE.
-    UnsupportedCompression,
-    /// MESSAGE_TOO_LARGE.
-    TooLarge,
-    /// INVALID_TIMESTAMP.
-    Timestamp,
-    /// INVALID_TXN_STATE: no transaction is open.
-    NoTransaction,
-}
-
-/// Checks what a producer sent for one partition, as Kafka does: exactly one good batch.
-///
-/// The records inside are looked at where the header alone cannot tell: in compacted topics. Their count is checked there
-/// too; elsewhere the count and the offsets of the header must agree.
-///
-/// # Errors
-/// [`ProduceBatchError`].
-pub fn validate_produced(
-    bytes: &[u8],
-    limits: &ProduceLimits,
-) -> Result<RecordBatchHeader, ProduceBatchError> {
-    use ProduceBatchError as E;
-    if bytes.is_empty() {
-        return Err(E::InvalidRecord(
-            "a produce request must hold one record batch per partition",
-        ));
-    }
-    // Magic 0 and 1 have shorter headers: look at it before anything else.
-    match bytes.get(16).map(|&magic| i8::from_be_bytes([magic])) {
-        Some(0 | 1) => {
-            return Err(E::InvalidRecord(
-                "record batches of magic 0 and 1 are no longer taken",
-            ));
-        }
-        Some(2) => {}
-        _ => return Err(E::Corrupt),
-    }
-    let header = RecordBatchHeader::parse(bytes).map_err(|_| E::Corrupt)?;
-    let size = header.size_in_bytes();
-    if size > bytes.len() {
-        return Err(E::InvalidRecord(
-            "the record batch is longer than the request",
-        ));
-    }
-    if size < bytes.len() {
-        return Err(E::InvalidRecord(
-            "a produce request must hold exactly one record batch per partition",
-        ));
-    }
-    if size > limits.batch_bytes_max {
-        return Err(E::TooLarge);
-    }
-    verify_crc(bytes).map_err(|_| E::Corrupt)?;
-    let codec = header.codec().map_err(|_| E::UnsupportedCompression)?;
-    if codec == Codec::Zstd && limits.version < 7 {
-        return Err(E::UnsupportedCompression);
-    }
-    if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
-        return Err(E::InvalidRecord(
-            "the record count does not match the offsets of the batch",
-        ));
-    }
-    if codec == Codec::None
-        && (size - HEADER_BYTES) / crate::record::RECORD_BYTES_MIN < header.record_count as usize
-    {
-        return Err(E::InvalidRecord(
-            "the record count is larger than the batch",
-        ));
-    }
-    if header.is_control() {
-        return Err(E::InvalidRecord("clients may not write control batches"));
-    }
-    if header.is_transactional() {
-        return Err(E::NoTransaction);
-    }
-    if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
-        return Err(E::InvalidRecord(
-            "an idempotent batch needs a sequence number and an epoch",
-        ));
-    }
-    if !limits.log_append_time {
-        let timestamp = header.max_timestamp;
-        let early = limits.now.saturating_sub(timestamp) > limits.timestamp_before_max_ms;
-        let late = timestamp.saturating_sub(limits.now) > limits.timestamp_after_max_ms;
-        if timestamp >= 0 && (early || late) {
-            return Err(E::Timestamp);
-        }
-    }
-    if limits.keys_required {
-        validate_records(bytes, &header, true)?;
-    }
-    Ok(header)
-}
-
-/// Unpacks a batch and checks every record in it: whole, as many as the header says, their offsets without a gap, and each
-/// with a key where keys are required.
-///
-/// # Errors
-/// [`ProduceBatchError`].
-pub fn validate_records(
-    batch: &[u8],
-    header: &RecordBatchHeader,
-    keys_required: bool,
-) -> Result<(), ProduceBatchError> {
-    use ProduceBatchError as E;
-    lookup::with_body(batch, header, |body| {
-        let mut records = Records::new(body, header.record_count);
-        for (index, record) in (0..).zip(&mut records) {
-            let record: Record<'_> = record.map_err(|_| UNREADABLE)?;
-            if record.offset_delta != index {
-                return Err(E::InvalidRecord("the records' offsets have a gap"));
-            }
-            if keys_required && record.key.is_none() {
-                return Err(E::KeyMissing { record: index });
-            }
-        }
-        if records.rest().is_empty() {
-            Ok(())
-        } else {
-            Err(E::InvalidRecord(
-                "the batch holds more than its record count says",
-            ))
-        }
-    })
-    .map_err(|error| match error {
-        CompressionError::UnknownCodec(_) => E::UnsupportedCompression,
-        CompressionError::Corrupt => UNREADABLE,
-        CompressionError::TooLarge => {
-            E::InvalidRecord("the batch unpacks to more than the broker allows")
-        }
-    })?
-}
-
-const UNREADABLE: ProduceBatchError =
-    ProduceBatchError::InvalidRecord("the records of the batch cannot be read");
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use crate::leader_epoch::LeaderEpoch;
 use crate::log::{Log, LogCheckpoint, Place};
 use crate::offset::Offset;
 use crate::producer_state::{ProducerStateError, SequenceCheck};
-use crate::record_batch::{self, RecordBatchHeader};
+use crate::record_batch::{self, RecordBatchHeader, Stamp};
 use crate::segment_files::{LogHandle, ReadError, SegmentFiles};
 use crate::signal::Signal;
 use crate::topic_partition::TopicPartition;
@@ -269,7 +269,7 @@ impl<D: Disk> Store<D> {
 
     /// Appends one validated batch: gives it its offset and epoch and copies it once.
     ///
-    /// `log_append_time` is set when the topic stamps batches itself, in milliseconds since 1970.
+    /// `stamp` is what changes in its header beside the offset and the epoch.
     ///
     /// # Errors
     /// [`AppendError`]; nothing was changed then.
@@ -279,7 +279,7 @@ impl<D: Disk> Store<D> {
         header: &RecordBatchHeader,
         batch: &[u8],
         epoch: LeaderEpoch,
-        log_append_time: Option<i64>,
+        stamp: Option<Stamp>,
     ) -> Result<Appended, AppendError> {
         if let Some(reason) = &*self.failed.borrow() {
             return Err(AppendError::Failed(reason.clone()));
@@ -287,8 +287,8 @@ impl<D: Disk> Store<D> {
         let size = header.size_in_bytes();
         assert_eq!(batch.len(), size, "one whole batch");
         let mut header = header.clone();
-        if let Some(now) = log_append_time {
-            header.max_timestamp = now;
+        if let Some(stamp) = stamp {
+            header.max_timestamp = stamp.max_timestamp();
         }
         let mut partition = log.borrow_mut();
         if let Some(reason) = &partition.failed {
@@ -335,8 +335,8 @@ impl<D: Disk> Store<D> {
         drop(partition);
 
         let patch = |bytes: &mut [u8]| {
-            if let Some(now) = log_append_time {
-                record_batch::set_log_append_time(bytes, now);
+            if let Some(stamp) = stamp {
+                stamp.apply(bytes);
             }
             record_batch::set_base_offset_and_epoch(bytes, place.offset, epoch);
         };

@@ -4,7 +4,7 @@
 
 use rinka_net::wire::{ErrorCode, Text};
 use rinka_storage::producer_state::ProducerStateError;
-use rinka_storage::record_batch::ProduceBatchError;
+use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError, RecordFault};
 use rinka_storage::store::AppendError;
 
 use crate::controller::error::{CreateTopicError, DeleteTopicError};
@@ -19,12 +19,13 @@ pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
         PartitionError::NotEnoughReplicas => ErrorCode::NOT_ENOUGH_REPLICAS,
         PartitionError::Batch(error) => match error {
             ProduceBatchError::Corrupt => ErrorCode::CORRUPT_MESSAGE,
-            ProduceBatchError::InvalidRecord(_) | ProduceBatchError::KeyMissing { .. } => {
-                ErrorCode::INVALID_RECORD
+            ProduceBatchError::InvalidRecord(_) => ErrorCode::INVALID_RECORD,
+            ProduceBatchError::Records(invalid) if has_timestamp(invalid) => {
+                ErrorCode::INVALID_TIMESTAMP
             }
+            ProduceBatchError::Records(_) => ErrorCode::INVALID_RECORD,
             ProduceBatchError::UnsupportedCompression => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
             ProduceBatchError::TooLarge => ErrorCode::MESSAGE_TOO_LARGE,
-            ProduceBatchError::Timestamp => ErrorCode::INVALID_TIMESTAMP,
             ProduceBatchError::NoTransaction => ErrorCode::INVALID_TXN_STATE,
         },
         PartitionError::Append(error) => match error {
@@ -51,9 +52,15 @@ pub(super) fn partition_error_message(error: &PartitionError) -> Option<Text> {
         PartitionError::Batch(ProduceBatchError::InvalidRecord(reason)) => {
             Some(Text::from(*reason))
         }
-        PartitionError::Batch(ProduceBatchError::KeyMissing { .. }) => Some(Text::from(
-            "A compacted topic cannot accept a message without key.",
-        )),
+        PartitionError::Batch(ProduceBatchError::Records(invalid)) if has_timestamp(invalid) => {
+            Some(Text::from(
+                "One or more records have been rejected due to invalid timestamp",
+            ))
+        }
+        PartitionError::Batch(ProduceBatchError::Records(invalid)) => Some(Text::from(format!(
+            "One or more records have been rejected due to {} record errors in total",
+            invalid.len()
+        ))),
         PartitionError::Append(AppendError::Failed(reason)) | PartitionError::Storage(reason) => {
             Some(Text::from(reason.clone()))
         }
@@ -63,6 +70,21 @@ pub(super) fn partition_error_message(error: &PartitionError) -> Option<Text> {
             "Out of order sequence number: expected {expected}."
         ))),
         _ => None,
+    }
+}
+
+fn has_timestamp(invalid: &[InvalidRecord]) -> bool {
+    let is_timestamp = |record: &InvalidRecord| matches!(record.fault, RecordFault::Timestamp(_));
+    invalid.iter().any(is_timestamp)
+}
+
+/// A sentence for one record of a batch.
+pub(super) fn record_error_message(fault: RecordFault) -> Text {
+    match fault {
+        RecordFault::KeyMissing => Text::from("Compacted topic cannot accept message without key."),
+        RecordFault::Timestamp(timestamp) => Text::from(format!(
+            "Timestamp {timestamp} is out of range: see message.timestamp.before.max.ms and message.timestamp.after.max.ms"
+        )),
     }
 }
 

@@ -10,11 +10,11 @@ use rinka_net::wire::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
 };
-use rinka_net::wire::{ApiKey, ErrorCode, Records, RequestHeader, Text, encode_response};
-use rinka_storage::record_batch::ProduceBatchError;
+use rinka_net::wire::{ApiKey, ErrorCode, Records, RequestHeader, encode_response};
+use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError};
 
 use super::Context;
-use super::errors::{partition_error, partition_error_message};
+use super::errors::{partition_error, partition_error_message, record_error_message};
 use super::topics;
 use crate::shard::Started;
 use crate::shard::mailbox::{Gone, Lane};
@@ -204,13 +204,12 @@ fn fill(response: &mut PartitionProduceResponse, result: Result<Produced, Partit
         Err(error) => {
             response.error_code = partition_error(&error);
             response.error_message = partition_error_message(&error);
-            if let PartitionError::Batch(ProduceBatchError::KeyMissing { record }) = error {
-                response.record_errors = vec![BatchIndexAndErrorMessage {
-                    batch_index: record,
-                    batch_index_error_message: Some(Text::from(
-                        "A record of a compacted topic needs a key.",
-                    )),
-                }];
+            if let PartitionError::Batch(ProduceBatchError::Records(invalid)) = error {
+                let told = |record: &InvalidRecord| BatchIndexAndErrorMessage {
+                    batch_index: record.index,
+                    batch_index_error_message: Some(record_error_message(record.fault)),
+                };
+                response.record_errors = invalid.iter().map(told).collect();
             }
         }
     }

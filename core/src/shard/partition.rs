@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rinka_replication::offset_waiters::OffsetWaiters;
 use rinka_replication::partition::{Action, Leader};
+use rinka_storage::compression::Codec;
 use rinka_storage::leader_epoch::LeaderEpoch;
 use rinka_storage::offset::Offset;
 use rinka_storage::record_batch::{self, ProduceBatchError, ProduceLimits, RecordBatchHeader};
@@ -19,7 +20,7 @@ use rinka_storage::topic_partition::TopicPartition;
 
 use super::Shard;
 use super::promise::{Promise, Promised, promise};
-use crate::config::topic::{TimestampType, TopicConfig};
+use crate::config::topic::{Compression, TimestampType, TopicConfig};
 
 /// Why a partition did not take or give records. `core/api` turns each into Kafka's error code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,8 +178,9 @@ impl Partition {
             timestamp_after_max_ms: config.timestamp_after_ms_max,
             log_append_time: config.timestamp_type == TimestampType::LogAppendTime,
             keys_required: config.cleanup.compact,
+            codec: codec(config.compression),
         };
-        let header = record_batch::validate_produced(&part.records, &limits)
+        let accepted = record_batch::validate_produced(&part.records, &limits)
             .map_err(PartitionError::Batch)?;
         self.leader
             .borrow()
@@ -191,7 +193,13 @@ impl Partition {
         let epoch = self.leader_epoch();
         let appended = shard
             .store
-            .append(&self.log, &header, &part.records, epoch, log_append_time)
+            .append(
+                &self.log,
+                &accepted.header,
+                &accepted.batch,
+                epoch,
+                accepted.stamp,
+            )
             .map_err(PartitionError::Append)?;
         let base_offset = match appended {
             Appended::New { base, end } => {
@@ -329,5 +337,17 @@ impl Partition {
                 Err(PartitionError::Damaged)
             }
         }
+    }
+}
+
+/// What batches are packed anew with, and at which level.
+fn codec(compression: Compression) -> Option<(Codec, Option<i32>)> {
+    match compression {
+        Compression::Producer => None,
+        Compression::Uncompressed => Some((Codec::None, None)),
+        Compression::Gzip { level } => Some((Codec::Gzip, Some(level))),
+        Compression::Snappy => Some((Codec::Snappy, None)),
+        Compression::Lz4 { level } => Some((Codec::Lz4, Some(level))),
+        Compression::Zstd { level } => Some((Codec::Zstd, Some(level))),
     }
 }

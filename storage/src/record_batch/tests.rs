@@ -1,6 +1,8 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Records;
 
 fn limits() -> ProduceLimits {
     ProduceLimits {
@@ -11,7 +13,19 @@ fn limits() -> ProduceLimits {
         timestamp_after_max_ms: 3_600_000,
         log_append_time: false,
         keys_required: false,
+        codec: None,
     }
+}
+
+fn taken(bytes: &[u8], limits: &ProduceLimits) -> Result<Accepted, ProduceBatchError> {
+    validate_produced(&Bytes::copy_from_slice(bytes), limits)
+}
+
+fn refused(index: i32, fault: RecordFault) -> Result<(), ProduceBatchError> {
+    Err(ProduceBatchError::Records(vec![InvalidRecord {
+        index,
+        fault,
+    }]))
 }
 
 fn batch() -> Vec<u8> {
@@ -31,7 +45,7 @@ fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn check(bytes: &[u8], expected: Result<(), ProduceBatchError>) {
-    assert_eq!(validate_produced(bytes, &limits()).map(|_| ()), expected);
+    assert_eq!(taken(bytes, &limits()).map(|_| ()), expected);
 }
 
 #[test]
@@ -71,7 +85,7 @@ fn what_a_producer_may_send() {
     let count = Err(E::InvalidRecord(
         "the record count does not match the offsets of the batch",
     ));
-    check(&changed(57, &3i32.to_be_bytes()), count);
+    check(&changed(57, &3i32.to_be_bytes()), count.clone());
     check(&changed(57, &(-2i32).to_be_bytes()), count);
     check(
         &changed(21, &6i16.to_be_bytes()),
@@ -85,7 +99,6 @@ fn what_a_producer_may_send() {
         &changed(21, &(1i16 << 4).to_be_bytes()),
         Err(E::NoTransaction),
     );
-    check(&changed(35, &i64::MAX.to_be_bytes()), Err(E::Timestamp));
     let no_sequence = E::InvalidRecord("an idempotent batch needs a sequence number and an epoch");
     check(&changed(43, &5i64.to_be_bytes()), Err(no_sequence));
 }
@@ -93,7 +106,7 @@ fn what_a_producer_may_send() {
 #[test]
 fn limits_of_the_topic() {
     let check = |limits: ProduceLimits, expected: Result<(), ProduceBatchError>| {
-        assert_eq!(validate_produced(&batch(), &limits).map(|_| ()), expected);
+        assert_eq!(taken(&batch(), &limits).map(|_| ()), expected);
     };
     check(
         ProduceLimits {
@@ -107,14 +120,14 @@ fn limits_of_the_topic() {
             keys_required: true,
             ..limits()
         },
-        Err(ProduceBatchError::KeyMissing { record: 1 }),
+        refused(1, RecordFault::KeyMissing),
     );
     check(
         ProduceLimits {
-            timestamp_before_max_ms: 10,
+            timestamp_before_max_ms: 998_999,
             ..limits()
         },
-        Err(ProduceBatchError::Timestamp),
+        refused(0, RecordFault::Timestamp(1000)),
     );
     check(
         ProduceLimits {
@@ -136,10 +149,10 @@ fn zstd_needs_produce_7() {
         ..limits()
     };
     assert_eq!(
-        validate_produced(&batch, &old),
+        taken(&batch, &old).map(|_| ()),
         Err(ProduceBatchError::UnsupportedCompression)
     );
-    validate_produced(&batch, &limits()).expect("new enough");
+    taken(&batch, &limits()).expect("new enough");
 }
 
 #[test]
@@ -267,24 +280,35 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 fn what_kafka_s_client_writes_is_read() {
     for (codec, hex) in OF_KAFKA {
         let batch = bytes_of(hex);
-        let header = validate_produced(
+        let header = taken(
             &batch,
             &ProduceLimits {
                 now: 1_700_000_000_000,
                 ..limits()
             },
         )
-        .expect("a good batch");
+        .expect("a good batch")
+        .header;
         assert_eq!(header.codec(), Ok(codec));
         assert_eq!(header.partition_leader_epoch, LeaderEpoch(7));
         let producer = (header.producer_id, header.producer_epoch);
         assert_eq!((producer, header.base_sequence), ((4711, 3), 42));
         assert_eq!((header.record_count, header.last_sequence()), (3, 44));
         assert_eq!(header.delete_horizon(), None);
-        assert_eq!(validate_records(&batch, &header, false), Ok(()));
+        let compacted = ProduceLimits {
+            keys_required: true,
+            ..limits()
+        };
         assert_eq!(
-            validate_records(&batch, &header, true),
-            Err(ProduceBatchError::KeyMissing { record: 1 })
+            taken(
+                &batch,
+                &ProduceLimits {
+                    log_append_time: true,
+                    ..compacted
+                }
+            )
+            .map(|_| ()),
+            refused(1, RecordFault::KeyMissing)
         );
         let read = lookup::with_body(&batch, &header, |body| {
             let records: Result<Vec<_>, _> = Records::new(body, 3).collect();
@@ -343,24 +367,109 @@ fn the_builder_writes_what_kafka_s_client_writes() {
 
 #[test]
 fn records_must_be_as_the_header_says() {
-    let check = |batch: &[u8], expected: Result<(), ProduceBatchError>| {
-        let header = verify_crc(batch).expect("one batch");
-        assert_eq!(validate_records(batch, &header, false), expected);
+    // One record fewer, or one more, than there are, with a header that agrees with itself.
+    let counted = |count: i32| {
+        let mut batch = changed(57, &count.to_be_bytes());
+        batch[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+        let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+        batch
     };
-    check(&batch(), Ok(()));
+    check(&counted(2), Ok(()));
     let fewer = Err(ProduceBatchError::InvalidRecord(
         "the batch holds more than its record count says",
     ));
-    check(&changed(57, &1i32.to_be_bytes()), fewer);
-    check(&changed(57, &3i32.to_be_bytes()), Err(UNREADABLE));
+    check(&counted(1), fewer);
+    let unreadable = Err(ProduceBatchError::InvalidRecord(
+        "the records of the batch cannot be read",
+    ));
+    let mut three = RecordBatchBuilder::new().codec(Codec::Lz4);
+    three.append(1, None, Some(&[0; 100]));
+    let mut three = three.build().to_vec();
+    three[57..61].copy_from_slice(&2i32.to_be_bytes());
+    three[23..27].copy_from_slice(&1i32.to_be_bytes());
+    let crc = crc32c::crc32c(&three[CRC_FROM..]);
+    three[17..21].copy_from_slice(&crc.to_be_bytes());
+    check(&three, unreadable.clone());
     // The first record's offset delta, behind its length, attributes and timestamp, is zigzag 1.
     let gap = Err(ProduceBatchError::InvalidRecord(
         "the records' offsets have a gap",
     ));
     check(&changed(HEADER_BYTES + 3, &[2]), gap);
-    check(&changed(HEADER_BYTES, &[0x7F]), Err(UNREADABLE));
+    check(&changed(HEADER_BYTES, &[0x7F]), unreadable.clone());
     // As if packed with gzip.
-    check(&changed(21, &1i16.to_be_bytes()), Err(UNREADABLE));
+    check(&changed(21, &1i16.to_be_bytes()), unreadable);
+}
+
+#[test]
+fn a_header_that_names_another_largest_timestamp_is_put_right() {
+    let lying = changed(35, &i64::MAX.to_be_bytes());
+    let accepted = taken(&lying, &limits()).expect("its records are good");
+    assert_eq!(accepted.stamp, Some(Stamp::MaxTimestamp(1001)));
+    let mut kept = lying;
+    accepted.stamp.expect("it is there").apply(&mut kept);
+    assert_eq!(kept, batch());
+    assert_eq!(taken(&batch(), &limits()).expect("good").stamp, None);
+}
+
+#[test]
+fn a_bomb_is_refused() {
+    let mut builder = RecordBatchBuilder::new().codec(Codec::Zstd);
+    builder.append(1, None, Some(&vec![0; DECOMPRESSED_BYTES_MAX]));
+    let bomb = builder.build();
+    assert!(bomb.len() < 100_000);
+    check(
+        &bomb,
+        Err(ProduceBatchError::InvalidRecord(
+            "the batch unpacks to more than the broker allows",
+        )),
+    );
+}
+
+#[test]
+fn a_topic_s_codec_replaces_the_client_s() {
+    let all = [
+        Codec::None,
+        Codec::Gzip,
+        Codec::Snappy,
+        Codec::Lz4,
+        Codec::Zstd,
+    ];
+    for from in all {
+        let mut builder = RecordBatchBuilder::new().codec(from).producer(7, 1, 5);
+        builder.append(1000, Some(b"k"), Some(&[b'x'; 3000]));
+        builder.append_with_headers(1001, None, Some(b"w"), &[("a", None)]);
+        let sent = builder.build();
+        for to in all {
+            let limits = ProduceLimits {
+                codec: Some((to, None)),
+                ..limits()
+            };
+            let accepted = taken(&sent, &limits).expect("a good batch");
+            assert_eq!(from == to, accepted.batch == sent);
+            let header = verify_crc(&accepted.batch).expect("its sum holds");
+            assert_eq!(header, accepted.header);
+            assert_eq!(header.codec(), Ok(to));
+            assert_eq!((header.producer_id, header.base_sequence), (7, 5));
+            // Packed back it is what the client sent.
+            let back = ProduceLimits {
+                codec: Some((Codec::None, None)),
+                ..limits
+            };
+            let plain = |batch: &[u8]| taken(batch, &back).expect("a good batch").batch;
+            assert_eq!(plain(&accepted.batch), plain(&sent));
+        }
+    }
+    // What grows beyond the limit when it is unpacked is refused, as by Kafka.
+    let mut builder = RecordBatchBuilder::new().codec(Codec::Zstd);
+    builder.append(1000, None, Some(&[b'x'; 3000]));
+    let small = ProduceLimits {
+        codec: Some((Codec::None, None)),
+        batch_bytes_max: 1000,
+        ..limits()
+    };
+    let refused = taken(&builder.build(), &small).map(|_| ());
+    assert_eq!(refused, Err(ProduceBatchError::TooLarge));
 }
 
 #[test]
@@ -408,7 +517,7 @@ proptest! {
         if bytes.len() > 16 {
             bytes[16] = 2;
         }
-        let _ = validate_produced(&bytes, &ProduceLimits { keys_required, ..limits() });
+        let _ = taken(&bytes, &ProduceLimits { keys_required, ..limits() });
         let _ = first_at_or_after(&bytes, 0);
         let _ = values(&bytes);
         let _ = batches(&bytes).count();
