@@ -1,6 +1,6 @@
 //! Kafka's APIs: one file each, which decodes nothing and sends nothing but turns a request into a response.
 //!
-//! Never keeps state of its own; what must be decided is decided by the controller and the partitions.
+//! Keeps no state but fetch sessions; what must be decided is decided by the controller and the partitions.
 
 mod api_versions;
 pub(crate) mod connections;
@@ -10,7 +10,7 @@ mod describe_cluster;
 mod describe_configs;
 mod dispatch;
 mod errors;
-mod fetch;
+pub(crate) mod fetch;
 mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;

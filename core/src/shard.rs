@@ -32,6 +32,7 @@ use rustc_hash::FxHashMap;
 use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::shard_map::{METADATA, ShardMap};
+use crate::api::fetch::sessions::Sessions;
 use crate::config::topic::{Ack, TopicConfig};
 use crate::heartbeat::Pulse;
 use crate::metadata::delta::MetadataDelta;
@@ -69,6 +70,8 @@ pub(crate) struct Shard {
     pub(crate) store: Rc<Store<RingDisk>>,
     pub(crate) image: RefCell<Arc<MetadataImage>>,
     pub(crate) producer_ids: Cell<ProducerIds>,
+    /// Of the clients connected to this shard.
+    pub(crate) fetch_sessions: RefCell<Sessions>,
     /// One metadata change at a time; used on the metadata log's shard.
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
@@ -129,6 +132,7 @@ impl Shard {
         Rc::new(Self {
             number,
             map: ShardMap::new(mailboxes.len()),
+            fetch_sessions: RefCell::new(Sessions::new(node.config.fetch_sessions_max)),
             node,
             store,
             image: RefCell::default(),

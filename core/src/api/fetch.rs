@@ -1,17 +1,24 @@
 //! Fetch (1): reads from the owning shards, waits for more where there is too little, and answers with slices.
 //!
-//! Sessions (KIP-227) are not kept: every answer has session id 0, which tells a client to send whole requests.
+//! What a client has to be told is decided by [`sessions`].
+
+pub(crate) mod sessions;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rinka_net::wire::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
-use rinka_net::wire::{ErrorCode, Records};
+use rinka_net::wire::fetch::{
+    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use rinka_net::wire::{ErrorCode, Records, Text};
+use rinka_storage::leader_epoch::LeaderEpoch;
 use rinka_storage::offset::Offset;
 use rinka_storage::topic_partition::TopicPartition;
+use uuid::Uuid;
 
+use self::sessions::{Standing, Told, TopicKey, Wanted};
 use super::errors::partition_error;
 use super::{Context, topics};
 use crate::shard::Shard;
@@ -30,18 +37,27 @@ struct ReadPart {
     offset: Offset,
     bytes_max: usize,
     believed_epoch: i32,
-    /// Its place in the response.
-    place: (usize, usize),
+    last_fetched_epoch: i32,
+    /// Its place among the partitions wanted.
+    place: usize,
 }
 
 /// What it read.
 #[derive(Debug)]
 struct ReadResult {
-    place: (usize, usize),
+    place: usize,
     records: Vec<Bytes>,
     high_watermark: Offset,
     log_start: Offset,
+    /// What the reader has of this epoch goes further than what the log has (KIP-595).
+    diverging: Option<(LeaderEpoch, Offset)>,
     error: Option<PartitionError>,
+}
+
+impl ReadResult {
+    fn is_news(&self) -> bool {
+        self.error.is_some() || self.diverging.is_some()
+    }
 }
 
 pub(super) async fn handle(
@@ -50,6 +66,90 @@ pub(super) async fn handle(
     request: FetchRequest,
 ) -> FetchResponse {
     let shard = &context.shard;
+    let by_id = version >= 13;
+    let begun = shard
+        .fetch_sessions
+        .borrow_mut()
+        .begin(&request, by_id, shard.now());
+    let (standing, wanted) = match begun {
+        Ok(begun) => begun,
+        Err(error_code) => {
+            return FetchResponse {
+                error_code,
+                ..Default::default()
+            };
+        }
+    };
+    let mut data = fetch(shard, version, &request, &wanted).await;
+    let told: Vec<Told> = data.iter().map(told).collect();
+    let new_id = match standing {
+        Standing::Full { .. } => new_session_id(),
+        _ => 0,
+    };
+    let ended =
+        shard
+            .fetch_sessions
+            .borrow_mut()
+            .end(standing, &wanted, &told, new_id, shard.now());
+    let answer = match ended {
+        Ok(answer) => answer,
+        Err(error_code) => {
+            return FetchResponse {
+                error_code,
+                ..Default::default()
+            };
+        }
+    };
+    let mut response = FetchResponse {
+        session_id: answer.session_id,
+        ..Default::default()
+    };
+    let mut last_topic: Option<&TopicKey> = None;
+    for ((wanted, data), include) in wanted.iter().zip(data.drain(..)).zip(answer.include) {
+        if !include {
+            continue;
+        }
+        if last_topic != Some(&wanted.topic) {
+            last_topic = Some(&wanted.topic);
+            let (topic, topic_id) = match &wanted.topic {
+                TopicKey::Name(name) => (name.clone(), Uuid::nil()),
+                TopicKey::Id(id) => (Text::default(), *id),
+            };
+            response.responses.push(FetchableTopicResponse {
+                topic,
+                topic_id,
+                partitions: Vec::new(),
+            });
+        }
+        let topic = response.responses.last_mut().expect("just pushed");
+        topic.partitions.push(data);
+    }
+    response
+}
+
+/// Random, so that the sessions of two shards, or of two starts, are not taken for each other. Never 0, which is "none".
+fn new_session_id() -> i32 {
+    let random = Uuid::new_v4().as_u128() as u32;
+    i32::try_from(random >> 1).unwrap_or(i32::MAX).max(1)
+}
+
+fn told(data: &PartitionData) -> Told {
+    let slices = data.records.0.iter().flatten();
+    Told {
+        high_watermark: data.high_watermark,
+        log_start: data.log_start_offset,
+        bytes: slices.map(Bytes::len).sum(),
+        failed: data.error_code.is_error() || data.diverging_epoch.epoch >= 0,
+    }
+}
+
+/// What there is to say of each partition wanted, in their order.
+async fn fetch(
+    shard: &Rc<Shard>,
+    version: i16,
+    request: &FetchRequest,
+    wanted: &[Wanted],
+) -> Vec<PartitionData> {
     // Only brokers may fetch as replicas, and they have other ways.
     let replica = if version >= 15 {
         request.replica_state.replica_id
@@ -57,12 +157,6 @@ pub(super) async fn handle(
         request.replica_id
     };
     let refuse_all = (replica >= 0).then_some(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
-    if request.session_id != 0 && request.session_epoch > 0 {
-        return FetchResponse {
-            error_code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
-            ..Default::default()
-        };
-    }
     let aborted = (request.isolation_level == READ_COMMITTED).then(Vec::new);
     let empty = PartitionData {
         high_watermark: -1,
@@ -71,49 +165,40 @@ pub(super) async fn handle(
         ..Default::default()
     };
     let image = Arc::clone(&shard.image.borrow());
-    let mut response = FetchResponse::default();
-    let mut parts = Vec::new();
-    for (topic_index, topic) in request.topics.iter().enumerate() {
-        let found = topics::find(&image, version >= 13, &topic.topic, topic.topic_id);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for (partition_index, asked) in topic.partitions.iter().enumerate() {
-            let name = match refuse_all {
-                Some(error) => Err(error),
-                None => topics::partition(found, asked.partition),
-            };
-            let error_code = match name {
-                Ok(name) => {
-                    parts.push(ReadPart {
-                        name,
-                        offset: Offset(asked.fetch_offset),
-                        bytes_max: usize::try_from(asked.partition_max_bytes).unwrap_or(0),
-                        believed_epoch: asked.current_leader_epoch,
-                        place: (topic_index, partition_index),
-                    });
-                    ErrorCode::NONE
-                }
-                Err(error) => error,
-            };
-            partitions.push(PartitionData {
-                partition_index: asked.partition,
-                error_code,
-                ..empty.clone()
-            });
-        }
-        let (topic, topic_id) = (topic.topic.clone(), topic.topic_id);
-        response.responses.push(FetchableTopicResponse {
-            topic,
-            topic_id,
-            partitions,
+    let mut parts = Vec::with_capacity(wanted.len());
+    let mut answers = Vec::with_capacity(wanted.len());
+    for (place, wanted) in wanted.iter().enumerate() {
+        let found = match &wanted.topic {
+            TopicKey::Name(name) => topics::find(&image, false, name, Uuid::nil()),
+            TopicKey::Id(id) => topics::find(&image, true, &Text::default(), *id),
+        };
+        let name = match refuse_all {
+            Some(error) => Err(error),
+            None => topics::partition(found, wanted.partition),
+        };
+        let error_code = match name {
+            Ok(name) => {
+                parts.push(ReadPart {
+                    name,
+                    offset: wanted.offset,
+                    bytes_max: usize::try_from(wanted.bytes_max).unwrap_or(0),
+                    believed_epoch: wanted.believed_epoch,
+                    last_fetched_epoch: wanted.last_fetched_epoch,
+                    place,
+                });
+                ErrorCode::NONE
+            }
+            Err(error) => error,
+        };
+        answers.push(PartitionData {
+            partition_index: wanted.partition,
+            error_code,
+            ..empty.clone()
         });
     }
-    let any_failed = response
-        .responses
-        .iter()
-        .flat_map(|topic| &topic.partitions)
-        .any(|p| p.error_code.is_error());
-    let wait = match any_failed || parts.is_empty() {
-        // Errors are told at once; a fetch of nothing has nothing to wait for but its time.
+    drop(image);
+    // A fetch of nothing that exists has nothing to wait for.
+    let wait = match parts.is_empty() {
         true => Duration::ZERO,
         false => {
             Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX)
@@ -126,8 +211,7 @@ pub(super) async fn handle(
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
     };
     for result in read_or_wait(shard, &parts, &budget, wait).await {
-        let (topic, partition) = result.place;
-        let data = &mut response.responses[topic].partitions[partition];
+        let data = &mut answers[result.place];
         if let Some(error) = &result.error {
             data.error_code = partition_error(error);
             continue;
@@ -137,8 +221,14 @@ pub(super) async fn handle(
         data.last_stable_offset = result.high_watermark.0;
         data.log_start_offset = result.log_start.0;
         data.records = Records(Some(result.records));
+        if let Some((epoch, end)) = result.diverging {
+            data.diverging_epoch = EpochEndOffset {
+                epoch: epoch.0,
+                end_offset: end.0,
+            };
+        }
     }
-    response
+    answers
 }
 
 struct Budget {
@@ -161,8 +251,8 @@ async fn read_or_wait(
             .flat_map(|result| &result.records)
             .map(Bytes::len)
             .sum();
-        let failed = results.iter().any(|result| result.error.is_some());
-        if bytes >= budget.bytes_min || failed || shard.now() >= deadline || shard.stopping() {
+        let news = results.iter().any(ReadResult::is_news);
+        if bytes >= budget.bytes_min || news || shard.now() >= deadline || shard.stopping() {
             return results;
         }
         let seen: Vec<(TopicPartition, Offset)> = parts
@@ -230,6 +320,7 @@ async fn read_here(shard: &Rc<Shard>, parts: Vec<ReadPart>, bytes_max: usize) ->
             records: Vec::new(),
             high_watermark: Offset(-1),
             log_start: Offset(-1),
+            diverging: None,
             error: None,
         };
         let Some(partition) = shard.partition(part.name) else {
@@ -240,7 +331,9 @@ async fn read_here(shard: &Rc<Shard>, parts: Vec<ReadPart>, bytes_max: usize) ->
         let room = part.bytes_max.min(left);
         // Before the read: what is committed meanwhile is more than was looked at, and a wait begins from here.
         result.high_watermark = partition.high_watermark();
+        result.diverging = partition.divergence(part.last_fetched_epoch, part.offset);
         let read = match partition.check_epoch(part.believed_epoch) {
+            Ok(()) if result.diverging.is_some() => Ok(Vec::new()),
             // Even a budget of nothing brings the first batch, or a client with a large one would never get on.
             Ok(()) if room > 0 || !found_any => partition.read(shard, part.offset, room).await,
             Ok(()) => Ok(Vec::new()),

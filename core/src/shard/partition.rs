@@ -141,6 +141,16 @@ impl Partition {
         }
     }
 
+    /// Where the log's part of an epoch ends, when a reader that read up to `offset` in it (-1: not said) has more of it.
+    pub(crate) fn divergence(&self, epoch: i32, offset: Offset) -> Option<(LeaderEpoch, Offset)> {
+        if epoch < 0 {
+            return None;
+        }
+        let log = self.log.borrow();
+        let (found, end) = log.epochs.end_of(LeaderEpoch(epoch), log.end())?;
+        (found.0 < epoch || end < offset).then_some((found, end))
+    }
+
     /// Takes one partition's records at once; the wait for the disk is in what it returns.
     pub(crate) fn produce(self: &Rc<Self>, shard: &Shard, part: &ProducePart) -> PendingProduce {
         match self.append(shard, part) {
