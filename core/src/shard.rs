@@ -8,6 +8,7 @@ pub(crate) mod metadata_log;
 pub(crate) mod offset_lookup;
 pub(crate) mod partition;
 pub(crate) mod promise;
+pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod shard_map;
 mod turn;
@@ -31,6 +32,7 @@ use rustc_hash::FxHashMap;
 
 use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
+use self::retention::Doomed;
 use self::shard_map::{METADATA, ShardMap};
 use crate::api::fetch::sessions::Sessions;
 use crate::config::topic::{Ack, TopicConfig};
@@ -75,6 +77,8 @@ pub(crate) struct Shard {
     /// One metadata change at a time; used on the metadata log's shard.
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
+    /// Files that wait for their end.
+    pub(crate) doomed: RefCell<Doomed>,
     mailboxes: Vec<Mailbox>,
     map: ShardMap,
     started: Instant,
@@ -139,6 +143,7 @@ impl Shard {
             producer_ids: Cell::default(),
             metadata_turn: turn::Turn::default(),
             partitions: RefCell::default(),
+            doomed: RefCell::default(),
             mailboxes,
             started: Instant::now(),
             activity: Cell::new(0),
@@ -387,13 +392,8 @@ impl Shard {
             return;
         };
         partition.close(&PartitionError::Unknown);
-        let store = Rc::clone(&self.store);
-        glommio::spawn_local(async move {
-            if let Err(error) = store.remove(name).await {
-                log::warn!("files of a deleted topic stay until the next start: {error}");
-            }
-        })
-        .detach();
+        let shard = Rc::clone(self);
+        glommio::spawn_local(async move { shard.remove_log(&partition).await }).detach();
     }
 
     /// Starts the shard's own tasks: commits, upkeep, deadlines.
@@ -404,6 +404,7 @@ impl Shard {
         glommio::spawn_local(async move { shard.upkeep().await }).detach();
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.checkpoints().await }).detach();
+        glommio::spawn_local(Rc::clone(self).keep_short()).detach();
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.tick(&pulse).await }).detach();
     }

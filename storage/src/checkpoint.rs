@@ -10,8 +10,8 @@ use crate::offset::Offset;
 use crate::producer_state::ProducerStates;
 use crate::topic_partition::{TopicId, TopicPartition};
 
-/// The newest format this release reads and the one it writes.
-pub const FORMAT: u32 = 1;
+/// The newest format this release reads and the one it writes. Format 1 lacks the lists of doomed segments.
+pub const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 4] = *b"RKC1";
 
@@ -69,6 +69,10 @@ impl Checkpoint {
                 out.extend_from_slice(&segment.offset_entries.to_le_bytes());
                 out.extend_from_slice(&segment.time_entries.to_le_bytes());
             }
+            put_count(&mut out, log.doomed.len());
+            for base in &log.doomed {
+                out.extend_from_slice(&base.0.to_le_bytes());
+            }
             put_part(&mut out, |out| log.epochs.encode(out));
             put_part(&mut out, |out| log.producers.encode(out));
         }
@@ -98,7 +102,7 @@ impl Checkpoint {
         let count = input.count(16 + 4 + 8 + 8 + 4 + 4 + 4)?;
         let mut logs = Vec::with_capacity(count);
         for _ in 0..count {
-            logs.push(input.log()?);
+            logs.push(input.log(format)?);
         }
         Ok(Self {
             generation,
@@ -160,7 +164,7 @@ impl<'a> Input<'a> {
         Ok(Offset(i64::from_le_bytes(self.take()?)))
     }
 
-    fn log(&mut self) -> Result<LogCheckpoint, CheckpointError> {
+    fn log(&mut self, format: u32) -> Result<LogCheckpoint, CheckpointError> {
         let topic_id = TopicId(uuid::Uuid::from_bytes(self.take()?));
         let partition = i32::from_le_bytes(self.take()?);
         let log_start = self.offset()?;
@@ -177,6 +181,12 @@ impl<'a> Input<'a> {
                 time_entries: u32::from_le_bytes(self.take()?),
             });
         }
+        let mut doomed = Vec::new();
+        if format >= 2 {
+            for _ in 0..self.count(8)? {
+                doomed.push(self.offset()?);
+            }
+        }
         let epochs = LeaderEpochHistory::decode(self.part()?)
             .map_err(|_| CheckpointError::Damaged("a leader epoch history cannot be read"))?;
         let producers = ProducerStates::decode(self.part()?)
@@ -189,6 +199,7 @@ impl<'a> Input<'a> {
             log_start,
             end,
             segments,
+            doomed,
             epochs,
             producers,
         })

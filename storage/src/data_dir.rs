@@ -9,8 +9,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The newest layout this release reads and the one it writes.
-pub const FORMAT: u32 = 1;
+/// The newest layout this release reads and the one it writes. Format 2 added log starts to the journal.
+pub const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &str = "rinka.format";
 
@@ -112,7 +112,15 @@ impl DataDirectory {
         }
         let properties = path.join("meta.properties");
         let cluster_id = match std::fs::read_to_string(&properties) {
-            Ok(text) => check(path, node_id, &text)?,
+            Ok(text) => {
+                let cluster_id = check(path, node_id, &text)?;
+                // From here on an older release would misread it.
+                let upgraded = with_this_format(&text);
+                if upgraded != text {
+                    write_durably(path, &properties, &upgraded).map_err(io)?;
+                }
+                cluster_id
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let text = format!(
                     "version=1\ncluster.id={new_cluster_id}\nnode.id={node_id}\n{FORMAT_KEY}={FORMAT}\n"
@@ -176,6 +184,14 @@ fn check(path: &Path, node_id: i32, text: &str) -> Result<String, DataDirectoryE
     }
 }
 
+fn with_this_format(text: &str) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        Some((key, _)) if key.trim() == FORMAT_KEY => format!("{FORMAT_KEY}={FORMAT}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 fn write_durably(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut file = File::create(&temporary)?;
@@ -211,12 +227,16 @@ mod tests {
         let path = directory.path();
         let write =
             |text: &str| std::fs::write(path.join("meta.properties"), text).expect("written");
-        write("version=1\ncluster.id=x\nnode.id=1\nrinka.format=2\n");
+        write("version=1\ncluster.id=x\nnode.id=1\nrinka.format=3\n");
         let error = DataDirectory::open(path, 1, "x").expect_err("newer");
         assert!(
             matches!(error, DataDirectoryError::NewerFormat { .. }),
             "{error}"
         );
+        write("version=1\ncluster.id=x\nnode.id=1\nrinka.format=1\n");
+        drop(DataDirectory::open(path, 1, "x").expect("older"));
+        let text = std::fs::read_to_string(path.join("meta.properties")).expect("there");
+        assert!(text.ends_with("rinka.format=2\n"), "{text}");
         write("version=1\ncluster.id=x\nnode.id=1\n");
         let error = DataDirectory::open(path, 1, "x").expect_err("Kafka's");
         assert!(matches!(error, DataDirectoryError::Foreign(_)), "{error}");

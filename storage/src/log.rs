@@ -37,6 +37,17 @@ pub struct LogConfig {
     pub durability: Durability,
 }
 
+/// What a topic's configuration says about how long its records are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Milliseconds since 1970.
+    pub now: i64,
+    /// `retention.ms`; `None`: for ever.
+    pub ms: Option<i64>,
+    /// `retention.bytes`; `None`: no limit.
+    pub bytes: Option<u64>,
+}
+
 /// A place in the log's files: the batch that begins there has this offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -110,6 +121,8 @@ pub struct LogCheckpoint {
     pub end: Offset,
     /// Oldest first; the last one is the active one.
     pub segments: Vec<SegmentCheckpoint>,
+    /// Base offsets of segments that are no longer part of it, whose files may still be there.
+    pub doomed: Vec<Offset>,
     pub epochs: LeaderEpochHistory,
     pub producers: ProducerStates,
 }
@@ -182,8 +195,12 @@ pub struct Log {
     pub directory: String,
     pub config: LogConfig,
     log_start: Offset,
+    /// What a restart would find: only below it may files go.
+    log_start_durable: Offset,
     end: Offset,
     segments: VecDeque<Segment>,
+    /// Segments that are no longer part of it, until their files are gone.
+    doomed: Vec<Offset>,
     pieces: VecDeque<Piece>,
     /// Everything below is in segment files (synced or not).
     written_back: Place,
@@ -214,6 +231,7 @@ impl Log {
                 log_start: Offset::ZERO,
                 end: Offset::ZERO,
                 segments: Vec::new(),
+                doomed: Vec::new(),
                 epochs: LeaderEpochHistory::default(),
                 producers: ProducerStates::default(),
             },
@@ -258,7 +276,9 @@ impl Log {
             directory,
             config,
             log_start: checkpoint.log_start,
+            log_start_durable: checkpoint.log_start,
             end: checkpoint.end,
+            doomed: checkpoint.doomed,
             directory_made: !segments.is_empty(),
             segments,
             pieces: VecDeque::new(),
@@ -278,6 +298,120 @@ impl Log {
     #[must_use]
     pub fn log_start(&self) -> Offset {
         self.log_start
+    }
+
+    /// Moves the first offset that may be read up; what is below it goes once that is durable. Never back.
+    ///
+    /// # Panics
+    /// When it is beyond the log's end.
+    pub fn advance_log_start(&mut self, to: Offset) {
+        assert!(to <= self.end, "a log starts before its end");
+        if to > self.log_start {
+            self.log_start = to;
+            self.epochs.truncate_from_start(to);
+        }
+    }
+
+    /// A restart would find the log to start here.
+    pub fn log_start_is_durable(&mut self, at: Offset) {
+        debug_assert!(at <= self.log_start, "it was moved before");
+        self.log_start_durable = self.log_start_durable.max(at);
+    }
+
+    /// The log start that a restart would find.
+    #[must_use]
+    pub fn log_start_durable(&self) -> Offset {
+        self.log_start_durable
+    }
+
+    /// Where the log should start by its topic's retention, as Kafka has it: whole segments, oldest first, that are too
+    /// old or beyond the size, and committed. The active one is among them when all of it is too old.
+    ///
+    /// A segment without any timestamp never is too old.
+    #[must_use]
+    pub fn retained_from(&self, retention: &Retention, high_watermark: Offset) -> Offset {
+        let mut from = self.log_start;
+        let mut beyond = match retention.bytes {
+            Some(bytes) => self.size().saturating_sub(bytes),
+            None => 0,
+        };
+        for (index, segment) in self.segments.iter().enumerate() {
+            let upper = self.upper_bound(index);
+            let size = u64::from(segment.size);
+            let too_old = retention.ms.is_some_and(|ms| {
+                segment.max_timestamp >= 0
+                    && retention.now.saturating_sub(segment.max_timestamp) > ms
+            });
+            let too_much = retention.bytes.is_some() && size > 0 && beyond >= size;
+            if upper > high_watermark || !(too_old || too_much || upper <= self.log_start) {
+                break;
+            }
+            if too_much {
+                beyond -= size;
+            }
+            from = from.max(upper);
+        }
+        from
+    }
+
+    /// The offset behind the segment's last record.
+    fn upper_bound(&self, index: usize) -> Offset {
+        self.segments
+            .get(index + 1)
+            .map_or(self.end, |next| next.base)
+    }
+
+    /// Whether segments lie wholly below the durable start.
+    #[must_use]
+    pub fn has_dead_segments(&self) -> bool {
+        !self.segments.is_empty() && self.upper_bound(0) <= self.log_start_durable
+    }
+
+    /// Takes the segments out that lie wholly below the durable start, oldest first, and gives their base offsets. Their
+    /// bytes in memory that no file holds are forgotten. Nothing while a write is under way.
+    pub fn take_dead_segments(&mut self) -> Vec<Offset> {
+        let mut dead = Vec::new();
+        while !self.writing && self.has_dead_segments() && self.upper_bound(0) <= self.published() {
+            let upper = self.upper_bound(0);
+            let segment = self.segments.pop_front().expect("there is one");
+            while let Some(piece) = self.pieces.front()
+                && piece.end <= upper
+            {
+                if piece.place.offset >= self.written_back.offset {
+                    self.bytes_to_write -= piece.data.len();
+                }
+                self.pieces.pop_front();
+            }
+            if self.written_back.segment == segment.base || self.written_back.offset < upper {
+                self.written_back = Place {
+                    offset: upper,
+                    segment: upper,
+                    position: 0,
+                };
+                self.tail = None;
+                self.padded = false;
+            }
+            if self
+                .read_hint
+                .is_some_and(|hint| hint.segment == segment.base)
+            {
+                self.read_hint = None;
+            }
+            self.doomed.push(segment.base);
+            dead.push(segment.base);
+        }
+        dead
+    }
+
+    /// Segments that are no longer part of the log but whose files may still be there.
+    #[must_use]
+    pub fn doomed(&self) -> &[Offset] {
+        &self.doomed
+    }
+
+    /// The files of a segment that was no longer part of the log are gone.
+    pub fn forget_doomed(&mut self, base: Offset) {
+        self.doomed.retain(|doomed| *doomed != base);
     }
 
     /// The offset the next record gets.
@@ -369,6 +503,26 @@ impl Log {
         }
         self.take(place, batch);
         Ok(())
+    }
+
+    /// The last replayed batch is in a file that was removed since: it is counted in and never written.
+    ///
+    /// # Panics
+    /// When batches before it are still to be written.
+    pub fn pass_over(&mut self, place: Place, end: Offset, size: u32) {
+        assert_eq!(
+            self.bytes_to_write, size as usize,
+            "all before it is written"
+        );
+        self.pieces.clear();
+        self.bytes_to_write = 0;
+        self.written_back = Place {
+            offset: end,
+            segment: place.segment,
+            position: place.position + size,
+        };
+        let behind_block = self.written_back.position as usize % BLOCK;
+        self.tail = Some((self.written_back, Bytes::from(vec![0; behind_block])));
     }
 
     fn must_roll(&self, size: u32, batch: &RecordBatchHeader) -> bool {
@@ -621,6 +775,7 @@ impl Log {
                     time_entries: segment.time_entries_on_disk,
                 })
                 .collect(),
+            doomed: self.doomed.clone(),
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
         }
@@ -646,3 +801,6 @@ impl Log {
 /// A replayed batch does not follow the log's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misplaced;
+
+#[cfg(test)]
+mod tests;

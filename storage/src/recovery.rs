@@ -88,6 +88,8 @@ pub struct Recovery<D: Disk> {
     journals: Vec<(PathBuf, u64)>,
     logs: FxHashMap<TopicPartition, LogHandle>,
     bytes_in_memory: usize,
+    /// Where the journals leave each log's start: looked up only when a file that should be there is not.
+    log_starts: Option<FxHashMap<TopicPartition, Offset>>,
 }
 
 impl<D: Disk> Recovery<D> {
@@ -130,6 +132,7 @@ impl<D: Disk> Recovery<D> {
             journals,
             logs: FxHashMap::default(),
             bytes_in_memory: 0,
+            log_starts: None,
         })
     }
 
@@ -208,6 +211,13 @@ impl<D: Disk> Recovery<D> {
         block: &ReplayedBlock,
         entry: &Entry,
     ) -> Result<Step, RecoveryError> {
+        if entry.header.kind == EntryKind::LogStart {
+            let mut log = log.borrow_mut();
+            let start = entry.header.segment.min(log.end());
+            log.advance_log_start(start);
+            log.log_start_is_durable(start);
+            return Ok(Step::Known);
+        }
         let payload = block.bytes.slice(entry.payload.clone());
         let Ok(header) = RecordBatchHeader::parse(&payload) else {
             return Ok(Step::Gap);
@@ -216,10 +226,23 @@ impl<D: Disk> Recovery<D> {
             return Ok(Step::Known);
         }
         let size = header.size_in_bytes();
+        let place = Place {
+            offset: header.base_offset,
+            segment: entry.header.segment,
+            position: entry.header.position,
+        };
         let data = match entry.header.kind {
-            EntryKind::Append => payload,
+            EntryKind::Append | EntryKind::LogStart => {
+                if self.is_gone(log, place).await? && self.is_below_start(log, &header).await? {
+                    return self.pass_over(log, place, &header).await;
+                }
+                payload
+            }
             EntryKind::Reference => match self.referenced(log, entry, &payload, size).await? {
                 Some(data) => data,
+                None if self.is_below_start(log, &header).await? => {
+                    return self.pass_over(log, place, &header).await;
+                }
                 None => {
                     // The reference reached the journal before its batch reached the segment, or the segment is damaged.
                     log::warn!(
@@ -231,30 +254,79 @@ impl<D: Disk> Recovery<D> {
                 }
             },
         };
-        let place = Place {
-            offset: header.base_offset,
-            segment: entry.header.segment,
-            position: entry.header.position,
-        };
         let mut log = log.borrow_mut();
-        if log.replay(place, &header).is_err() {
-            log::warn!(
-                "{}: the journal goes on at offset {} but the log ends at {}; what follows was never acknowledged",
-                log.directory,
-                place.offset,
-                log.end(),
-            );
+        if !take(&mut log, place, &header) {
             return Ok(Step::Gap);
-        }
-        log.epochs
-            .assign(header.partition_leader_epoch, place.offset);
-        if header.producer_id >= 0 {
-            log.producers.update(&header);
         }
         // A copy: the block's window is a megabyte that one small batch would hold on to.
         log.publish(place, header.end_offset(), Bytes::copy_from_slice(&data));
         self.bytes_in_memory += size;
         Ok(Step::Taken(size))
+    }
+
+    /// Whether the file that the batch's predecessors are in was removed.
+    async fn is_gone(&self, log: &LogHandle, place: Place) -> io::Result<bool> {
+        let written = log.borrow().written_back();
+        Ok(place.position > 0
+            && written.segment == place.segment
+            && written.position > 0
+            && !self.files.exists(log, place.segment).await?)
+    }
+
+    /// Whether the journals go on to say that the log starts behind this batch.
+    async fn is_below_start(
+        &mut self,
+        log: &LogHandle,
+        header: &RecordBatchHeader,
+    ) -> io::Result<bool> {
+        if self.log_starts.is_none() {
+            self.log_starts = Some(self.find_log_starts().await?);
+        }
+        let name = log.borrow().topic_partition;
+        let starts = self.log_starts.as_ref().expect("found above");
+        Ok(starts
+            .get(&name)
+            .is_some_and(|start| header.end_offset() <= *start))
+    }
+
+    async fn find_log_starts(&self) -> io::Result<FxHashMap<TopicPartition, Offset>> {
+        let mut starts = FxHashMap::default();
+        for (directory, first_sequence) in &self.journals {
+            let mut replay = Replay::open(
+                self.disk.clone(),
+                directory,
+                self.generation,
+                *first_sequence,
+            )
+            .await?;
+            while let Some(block) = replay.next().await? {
+                for entry in block.entries {
+                    if entry.header.kind == EntryKind::LogStart {
+                        let start = entry.header.segment;
+                        let found = starts.entry(entry.header.topic_partition).or_insert(start);
+                        *found = start.max(*found);
+                    }
+                }
+            }
+        }
+        Ok(starts)
+    }
+
+    /// Counts a batch in whose file was removed, since the log starts behind it.
+    async fn pass_over(
+        &mut self,
+        log: &LogHandle,
+        place: Place,
+        header: &RecordBatchHeader,
+    ) -> Result<Step, RecoveryError> {
+        while self.files.write_next(log).await? {}
+        let mut log = log.borrow_mut();
+        if !take(&mut log, place, header) {
+            return Ok(Step::Gap);
+        }
+        let size = u32::try_from(header.size_in_bytes()).expect("a batch is smaller than 2 GiB");
+        log.pass_over(place, header.end_offset(), size);
+        Ok(Step::Taken(0))
     }
 
     /// The batch that a reference points to, if all of it reached its segment.
@@ -314,6 +386,17 @@ impl<D: Disk> Recovery<D> {
         self.write_back().await?;
         let mut logs = Vec::with_capacity(self.logs.len());
         for log in self.logs.values() {
+            // Before the new base checkpoint, which no longer knows of them.
+            log.borrow_mut().take_dead_segments();
+            let (doomed, directory) = {
+                let log = log.borrow();
+                (log.doomed().to_vec(), log.directory.clone())
+            };
+            for base in doomed {
+                self.files.retire(log, base).await?;
+                self.files.remove_segment(&directory, base).await?;
+                log.borrow_mut().forget_doomed(base);
+            }
             let mut checkpoint = log.borrow().checkpoint();
             if !checkpoint.segments.is_empty() {
                 self.files.write_indexes(log, &mut checkpoint).await?;
@@ -399,6 +482,25 @@ impl<D: Disk> Recovery<D> {
 pub struct Recovered {
     pub generation: u64,
     pub logs: Vec<LogCheckpoint>,
+}
+
+/// Gives a batch its place in the log. Not, when it does not follow what the log holds.
+fn take(log: &mut Log, place: Place, header: &RecordBatchHeader) -> bool {
+    if log.replay(place, header).is_err() {
+        log::warn!(
+            "{}: the journal goes on at offset {} but the log ends at {}; what follows was never acknowledged",
+            log.directory,
+            place.offset,
+            log.end(),
+        );
+        return false;
+    }
+    log.epochs
+        .assign(header.partition_leader_epoch, place.offset);
+    if header.producer_id >= 0 {
+        log.producers.update(header);
+    }
+    true
 }
 
 enum Step {

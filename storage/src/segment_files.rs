@@ -642,6 +642,18 @@ impl<D: Disk> SegmentFiles<D> {
         Ok(found)
     }
 
+    /// Whether the segment has a file.
+    ///
+    /// # Errors
+    /// Those of the disk, but that it is not there.
+    pub async fn exists(&self, log: &LogHandle, segment: Offset) -> io::Result<bool> {
+        match self.file(log, segment, OpenMode::Existing).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads `length` bytes at any position of a segment.
     ///
     /// # Errors
@@ -669,11 +681,54 @@ impl<D: Disk> SegmentFiles<D> {
         Ok(window.bytes.slice(start.min(end)..end))
     }
 
-    /// Forgets the log's files and removes its directory: first out of the way by one rename, then file by file.
+    /// Takes the file of a segment that is no longer part of the log out of the way, and its indexes with it.
+    ///
+    /// # Errors
+    /// Those of the disk. That it is gone already is none.
+    pub async fn retire(&self, log: &LogHandle, base: Offset) -> io::Result<()> {
+        let (key, directory) = {
+            let log = log.borrow();
+            ((log.topic_partition, base), log.directory.clone())
+        };
+        self.open.borrow_mut().remove(&key);
+        self.unsynced.borrow_mut().remove(&key);
+        self.indexes.borrow_mut().remove(&key);
+        let path = self.path(&directory, base, Kind::Log);
+        let renamed = self.disk.rename(&path, &retired(&path)).await;
+        found(renamed)?;
+        for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+            found(
+                self.disk
+                    .remove_file(&self.path(&directory, base, kind))
+                    .await,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files of a segment that is no longer part of the log, wherever its retirement had come.
+    ///
+    /// # Errors
+    /// Those of the disk. That they are gone already is none.
+    pub async fn remove_segment(&self, directory: &str, base: Offset) -> io::Result<()> {
+        let path = self.path(directory, base, Kind::Log);
+        found(self.disk.remove_file(&retired(&path)).await)?;
+        for kind in [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex] {
+            found(
+                self.disk
+                    .remove_file(&self.path(directory, base, kind))
+                    .await,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the log's files and moves its directory out of the way by one rename. What remains is in the directory of
+    /// this name, if it ever had one.
     ///
     /// # Errors
     /// Those of the disk.
-    pub async fn remove(&self, log: &LogHandle) -> io::Result<()> {
+    pub async fn move_away(&self, log: &LogHandle) -> io::Result<Option<PathBuf>> {
         let (topic_partition, directory, made) = {
             let log = log.borrow();
             (
@@ -692,14 +747,29 @@ impl<D: Disk> SegmentFiles<D> {
             .borrow_mut()
             .retain(|key, _| key.0 != topic_partition);
         if !made {
-            return Ok(());
+            return Ok(None);
         }
         let doomed = self.root.join(deleted_name(topic_partition));
         self.disk
             .rename(&self.root.join(&directory), &doomed)
             .await?;
         self.disk.sync_directory(&self.root).await?;
-        remove_directory(&self.disk, &doomed).await
+        Ok(Some(doomed))
+    }
+}
+
+/// What the file of a segment is called between its retirement and its end, as in Kafka.
+fn retired(path: &std::path::Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".deleted");
+    path.with_file_name(name)
+}
+
+/// That something to be removed is not there is as good.
+fn found(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::log::{Log, LogCheckpoint, Place};
 use crate::offset::Offset;
 use crate::producer_state::{ProducerStateError, SequenceCheck};
 use crate::record_batch::{self, RecordBatchHeader, Stamp};
-use crate::segment_files::{LogHandle, ReadError, SegmentFiles};
+use crate::segment_files::{LogHandle, ReadError, SegmentFiles, remove_directory};
 use crate::signal::Signal;
 use crate::topic_partition::TopicPartition;
 
@@ -113,6 +113,8 @@ struct Filling {
     builder: BlockBuilder,
     entries: Vec<FillingEntry>,
     durability: Durability,
+    /// Log starts that are in the block.
+    log_starts: Vec<(LogHandle, Offset)>,
     bytes: usize,
     next_sequence: u64,
 }
@@ -137,6 +139,7 @@ struct Sealed {
     durability: Durability,
     /// Logs in order of their first entry, with the end of their last one, and whether one went past the journal.
     logs: Vec<SealedLog>,
+    log_starts: Vec<(LogHandle, Offset)>,
     bytes: usize,
 }
 
@@ -145,6 +148,22 @@ struct SealedLog {
     end: Offset,
     appends: usize,
     direct: bool,
+}
+
+/// A segment that is no longer part of its log, and whose file is out of the way: [`Store::remove_retired`] ends it.
+#[derive(Clone, Debug)]
+pub struct RetiredSegment {
+    log: LogHandle,
+    directory: String,
+    base: Offset,
+}
+
+impl RetiredSegment {
+    /// The partition it was of.
+    #[must_use]
+    pub fn topic_partition(&self) -> TopicPartition {
+        self.log.borrow().topic_partition
+    }
 }
 
 /// A block's worth of memory that reads may use until the space is wanted.
@@ -178,6 +197,10 @@ pub struct Store<D: Disk> {
     /// [`Store::maintain`] has something to do.
     upkeep: Signal,
     checkpointing: Cell<bool>,
+    /// Segments are being taken out: no checkpoint meanwhile.
+    retiring: Cell<bool>,
+    /// Logs whose start has moved since their dead segments were taken out.
+    shortened: RefCell<FxHashMap<TopicPartition, LogHandle>>,
     stopping: Cell<bool>,
     commits: Cell<u64>,
 }
@@ -209,6 +232,7 @@ impl<D: Disk> Store<D> {
                 builder: BlockBuilder::default(),
                 entries: Vec::new(),
                 durability: Durability::Written,
+                log_starts: Vec::new(),
                 bytes: 0,
                 next_sequence: 1,
             }),
@@ -226,6 +250,8 @@ impl<D: Disk> Store<D> {
             progress: Signal::default(),
             upkeep: Signal::default(),
             checkpointing: Cell::new(false),
+            retiring: Cell::new(false),
+            shortened: RefCell::default(),
             stopping: Cell::new(false),
             commits: Cell::new(0),
         });
@@ -246,25 +272,156 @@ impl<D: Disk> Store<D> {
         self.logs.borrow().get(&name).cloned()
     }
 
-    /// Forgets a deleted topic's log and removes its files.
+    /// Forgets a deleted topic's log and moves its directory out of the way; [`Store::remove_directory`] ends that.
     ///
     /// # Errors
     /// Those of the disk; what could not be removed is removed at the next start.
-    pub async fn remove(&self, topic_partition: TopicPartition) -> io::Result<()> {
+    pub async fn remove(&self, topic_partition: TopicPartition) -> io::Result<Option<PathBuf>> {
         let Some(log) = self.logs.borrow_mut().remove(&topic_partition) else {
-            return Ok(());
+            return Ok(None);
         };
+        self.shortened.borrow_mut().remove(&topic_partition);
         log.borrow_mut().failed = Some("the topic was deleted".to_owned());
         self.unwritten.borrow_mut().remove(&topic_partition);
         self.checkpoint_due.set(true);
         loop {
             let progress = self.progress.wait();
-            if !log.borrow().writing && !self.checkpointing.get() {
+            if !log.borrow().writing && !self.checkpointing.get() && !self.retiring.get() {
                 break;
             }
             progress.await;
         }
-        self.files.remove(&log).await
+        self.files.move_away(&log).await
+    }
+
+    /// Removes a directory that [`Store::remove`] moved out of the way, and the files in it.
+    ///
+    /// # Errors
+    /// Those of the disk; what could not be removed is removed at the next start.
+    pub async fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        remove_directory(&self.disk, directory).await
+    }
+
+    /// Moves a log's start up: what is below it is not served from now on, and goes with [`Store::retire`] once the journal
+    /// has it. The caller keeps it at or below what is committed.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was changed then.
+    pub fn advance_log_start(&self, log: &LogHandle, to: Offset) -> Result<(), AppendError> {
+        if let Some(reason) = &*self.failed.borrow() {
+            return Err(AppendError::Failed(reason.clone()));
+        }
+        let mut partition = log.borrow_mut();
+        if let Some(reason) = &partition.failed {
+            return Err(AppendError::Failed(reason.clone()));
+        }
+        if to <= partition.log_start() {
+            return Ok(());
+        }
+        if !self.filling.borrow().builder.fits(0) {
+            drop(partition);
+            self.seal();
+            partition = log.borrow_mut();
+        }
+        partition.advance_log_start(to);
+        let entry = EntryHeader {
+            kind: EntryKind::LogStart,
+            topic_partition: partition.topic_partition,
+            segment: to,
+            position: 0,
+        };
+        drop(partition);
+        let mut filling = self.filling.borrow_mut();
+        filling.builder.push(entry, &[], |_| {});
+        filling.log_starts.push((Rc::clone(log), to));
+        // Files go after it: it must outlive them, whatever the topic's records must survive.
+        filling.durability = Durability::Flushed;
+        self.work.ring();
+        Ok(())
+    }
+
+    /// Waits until a restart would find the log to start at `at`, or the log or the store has failed.
+    ///
+    /// # Errors
+    /// [`AppendError::Failed`].
+    pub async fn log_start_durable(&self, log: &LogHandle, at: Offset) -> Result<(), AppendError> {
+        loop {
+            let progress = self.progress.wait();
+            if log.borrow().log_start_durable() >= at {
+                return Ok(());
+            }
+            let failed = self.failure().or_else(|| log.borrow().failed.clone());
+            if let Some(reason) = failed {
+                return Err(AppendError::Failed(reason));
+            }
+            progress.await;
+        }
+    }
+
+    /// Takes segments that lie wholly below their log's start out of it, and their files out of the way of reads. Give each
+    /// to [`Store::remove_retired`] after `file.delete.delay.ms`.
+    ///
+    /// # Errors
+    /// Those of the disk; what could not be done is done at the next call, or by the next start.
+    pub async fn retire(&self) -> io::Result<Vec<RetiredSegment>> {
+        if self.shortened.borrow().is_empty() || self.retiring.get() {
+            return Ok(Vec::new());
+        }
+        while self.checkpointing.get() {
+            self.progress.wait().await;
+        }
+        self.retiring.set(true);
+        let result = self.retire_now().await;
+        self.retiring.set(false);
+        self.progress.ring();
+        result
+    }
+
+    async fn retire_now(&self) -> io::Result<Vec<RetiredSegment>> {
+        let shortened: Vec<LogHandle> = self.shortened.borrow().values().cloned().collect();
+        let mut retired = Vec::new();
+        for log in shortened {
+            let (dead, name, directory) = {
+                let mut log = log.borrow_mut();
+                if log.failed.is_some() {
+                    continue;
+                }
+                let dead = log.take_dead_segments();
+                (dead, log.topic_partition, log.directory.clone())
+            };
+            if !log.borrow().has_dead_segments() {
+                self.shortened.borrow_mut().remove(&name);
+            }
+            if dead.is_empty() {
+                continue;
+            }
+            self.checkpoint_due.set(true);
+            for base in dead {
+                self.files.retire(&log, base).await?;
+                retired.push(RetiredSegment {
+                    log: Rc::clone(&log),
+                    directory: directory.clone(),
+                    base,
+                });
+            }
+        }
+        Ok(retired)
+    }
+
+    /// Removes the files of a retired segment.
+    ///
+    /// # Errors
+    /// Those of the disk; the next start removes them then.
+    pub async fn remove_retired(&self, retired: &RetiredSegment) -> io::Result<()> {
+        // A deleted topic's directory has another name by now, and goes as a whole.
+        if retired.log.borrow().failed.is_some() {
+            return Ok(());
+        }
+        self.files
+            .remove_segment(&retired.directory, retired.base)
+            .await?;
+        retired.log.borrow_mut().forget_doomed(retired.base);
+        Ok(())
     }
 
     /// Appends one validated batch: gives it its offset and epoch and copies it once.
@@ -387,6 +544,7 @@ impl<D: Disk> Store<D> {
         let block = filling.builder.seal(self.config.generation, sequence);
         let bytes = std::mem::take(&mut filling.bytes);
         let durability = std::mem::replace(&mut filling.durability, Durability::Written);
+        let log_starts = std::mem::take(&mut filling.log_starts);
         let mut logs: Vec<SealedLog> = Vec::new();
         let mut unwritten = self.unwritten.borrow_mut();
         let mut wants_write = false;
@@ -428,6 +586,7 @@ impl<D: Disk> Store<D> {
             sequence,
             durability,
             logs,
+            log_starts,
             bytes,
         });
     }
@@ -602,7 +761,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// Those of the disk: the journal is kept then.
     pub async fn checkpoint(&self) -> io::Result<()> {
-        while self.checkpointing.get() {
+        while self.checkpointing.get() || self.retiring.get() {
             self.progress.wait().await;
         }
         self.checkpointing.set(true);
@@ -752,6 +911,17 @@ impl<D: Disk> Committer<D> {
                 }
             })
             .collect();
+        if journal.is_ok() {
+            for (log, at) in &sealed.log_starts {
+                let mut partition = log.borrow_mut();
+                partition.log_start_is_durable(*at);
+                if partition.has_dead_segments() {
+                    let name = partition.topic_partition;
+                    let mut shortened = store.shortened.borrow_mut();
+                    shortened.entry(name).or_insert_with(|| Rc::clone(log));
+                }
+            }
+        }
         let logs = sealed
             .logs
             .into_iter()

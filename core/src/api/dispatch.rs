@@ -10,7 +10,8 @@ use rinka_net::wire::{
 };
 
 use super::{
-    Context, api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
+    Context, api_versions, create_topics, delete_records, delete_topics, describe_cluster,
+    describe_configs, fetch,
 };
 use super::{
     find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
@@ -98,6 +99,12 @@ impl Dispatch {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
                     delete_topics::handle(&context, version, request).await
+                })
+            }
+            ApiKey::DeleteRecords => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    delete_records::handle(&context, request).await
                 })
             }
             ApiKey::InitProducerId => {

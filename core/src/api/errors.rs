@@ -16,6 +16,7 @@ pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
         PartitionError::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
         PartitionError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
         PartitionError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
+        PartitionError::NotDeletable => ErrorCode::POLICY_VIOLATION,
         PartitionError::NotEnoughReplicas => ErrorCode::NOT_ENOUGH_REPLICAS,
         PartitionError::Batch(error) => match error {
             ProduceBatchError::Corrupt => ErrorCode::CORRUPT_MESSAGE,

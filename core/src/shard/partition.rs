@@ -32,6 +32,8 @@ pub(crate) enum PartitionError {
     /// The client knows a newer one.
     UnknownLeaderEpoch,
     OffsetOutOfRange,
+    /// The topic's `cleanup.policy` does not delete.
+    NotDeletable,
     NotEnoughReplicas,
     /// The batch itself is wrong.
     Batch(ProduceBatchError),
@@ -125,6 +127,11 @@ impl Partition {
 
     pub(crate) fn log_start(&self) -> Offset {
         self.log.borrow().log_start()
+    }
+
+    /// What lies below is deleted.
+    pub(crate) fn on_log_start(&self, to: Offset) {
+        self.leader.borrow_mut().on_log_start(to);
     }
 
     pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
@@ -341,6 +348,8 @@ impl Partition {
         match shard.store.read(&self.log, offset, limit, bytes_max).await {
             Ok(batches) => Ok(batches),
             Err(ReadError::Disk(_)) if self.closed.get() => Err(PartitionError::Unknown),
+            // Deleted while it was read.
+            Err(_) if offset < self.log_start() => Err(PartitionError::OffsetOutOfRange),
             Err(ReadError::Disk(error)) => Err(PartitionError::Storage(error.to_string())),
             Err(error @ ReadError::Damaged { .. }) => {
                 log::error!("{error}");

@@ -83,6 +83,7 @@ api_keys! {
     ApiVersions = 18, versions 0 to 4, flexible 3;
     CreateTopics = 19, versions 2 to 7, flexible 5;
     DeleteTopics = 20, versions 1 to 6, flexible 4;
+    DeleteRecords = 21, versions 0 to 2, flexible 2;
     InitProducerId = 22, versions 0 to 5, flexible 2;
     OffsetForLeaderEpoch = 23, versions 2 to 4, flexible 4;
     DescribeConfigs = 32, versions 1 to 4, flexible 4;

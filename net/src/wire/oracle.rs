@@ -187,6 +187,7 @@ apis! {
     ApiVersions, api_versions, ApiVersionsRequest, ApiVersionsResponse;
     CreateTopics, create_topics, CreateTopicsRequest, CreateTopicsResponse;
     DeleteTopics, delete_topics, DeleteTopicsRequest, DeleteTopicsResponse;
+    DeleteRecords, delete_records, DeleteRecordsRequest, DeleteRecordsResponse;
     InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
     OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
     DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;

@@ -42,6 +42,8 @@ pub enum EntryKind {
     Append,
     /// The payload is the header of a batch that was written straight to its segment.
     Reference,
+    /// There is no payload: the log starts at the offset in the place of the segment's.
+    LogStart,
 }
 
 /// Where an appended batch belongs.
@@ -58,7 +60,7 @@ pub struct EntryHeader {
 fn checked_part(kind: EntryKind, payload: &[u8]) -> &[u8] {
     match kind {
         EntryKind::Append => &payload[..OUTSIDE_BATCH_CRC.min(payload.len())],
-        EntryKind::Reference => payload,
+        EntryKind::Reference | EntryKind::LogStart => payload,
     }
 }
 
@@ -121,6 +123,7 @@ impl BlockBuilder {
         fixed[0] = match header.kind {
             EntryKind::Append => 1,
             EntryKind::Reference => 2,
+            EntryKind::LogStart => 3,
         };
         fixed[4..8].copy_from_slice(
             &u32::try_from(payload.len())
@@ -255,6 +258,7 @@ pub fn parse(bytes: &[u8]) -> Result<(BlockHeader, Vec<Entry>), BadBlock> {
         let kind = match fixed[0] {
             1 => EntryKind::Append,
             2 => EntryKind::Reference,
+            3 => EntryKind::LogStart,
             _ => return Err(BadBlock),
         };
         let start = at + ENTRY_HEADER_BYTES;

@@ -166,7 +166,7 @@ async fn read_block<F: DiskFile>(
     let whole = block::parse(&bytes).ok().filter(|(_, entries)| {
         entries.iter().all(|entry| match entry.header.kind {
             EntryKind::Append => record_batch::verify_crc(&bytes[entry.payload.clone()]).is_ok(),
-            EntryKind::Reference => true,
+            EntryKind::Reference | EntryKind::LogStart => true,
         })
     });
     let Some((_, entries)) = whole else {

@@ -1,0 +1,129 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::record_batch::RecordBatchBuilder;
+use crate::topic_partition::TopicId;
+
+/// A log with one batch of one record in each segment, at these timestamps.
+fn log_of(timestamps: &[i64]) -> Log {
+    let name = TopicPartition {
+        topic_id: TopicId(Uuid::from_u128(1)),
+        partition: 0,
+    };
+    let config = LogConfig {
+        segment_bytes: 1,
+        segment_ms: i64::MAX,
+        index_interval_bytes: 4096,
+        durability: Durability::Flushed,
+    };
+    let mut log = Log::new(name, "t-0".to_owned(), config);
+    for &timestamp in timestamps {
+        let mut batch = RecordBatchBuilder::new();
+        batch.append(timestamp, None, Some(b"value"));
+        let data = batch.build();
+        let header = RecordBatchHeader::parse(&data).expect("a batch");
+        let place = log.place(&header);
+        log.publish(place, place.offset.plus(1), data);
+    }
+    log
+}
+
+fn write_all(log: &mut Log) {
+    while let Some(write) = log.next_write() {
+        let bytes = write.assemble(&[0; BLOCK]);
+        log.finish_write(&write, Some(&bytes));
+    }
+}
+
+fn retained(log: &Log, ms: Option<i64>, bytes: Option<u64>, high_watermark: i64) -> Offset {
+    let retention = Retention {
+        now: 1000,
+        ms,
+        bytes,
+    };
+    log.retained_from(&retention, Offset(high_watermark))
+}
+
+#[test]
+fn what_is_too_old_goes_oldest_first() {
+    let log = log_of(&[100, 300, 200, 900]);
+    assert_eq!(retained(&log, None, None, 4), Offset(0));
+    assert_eq!(retained(&log, Some(900), None, 4), Offset(0));
+    assert_eq!(retained(&log, Some(899), None, 4), Offset(1));
+    // The third is too old, but younger records lie before it.
+    assert_eq!(retained(&log, Some(750), None, 4), Offset(1));
+    assert_eq!(retained(&log, Some(650), None, 4), Offset(3));
+    // The active segment goes too when all of it is too old.
+    assert_eq!(retained(&log, Some(50), None, 4), Offset(4));
+    // Nothing that is not committed.
+    assert_eq!(retained(&log, Some(50), None, 3), Offset(3));
+    // No timestamp, no age.
+    let log = log_of(&[-1, 100]);
+    assert_eq!(retained(&log, Some(0), None, 2), Offset(0));
+}
+
+#[test]
+fn what_is_beyond_the_size_goes_in_whole_segments() {
+    let log = log_of(&[1, 2, 3, 4]);
+    let each = u64::from(log.segments()[0].size);
+    assert_eq!(retained(&log, None, Some(4 * each), 4), Offset(0));
+    assert_eq!(retained(&log, None, Some(4 * each - 1), 4), Offset(0));
+    assert_eq!(retained(&log, None, Some(3 * each), 4), Offset(1));
+    assert_eq!(retained(&log, None, Some(each + 1), 4), Offset(2));
+    assert_eq!(retained(&log, None, Some(0), 4), Offset(4));
+    assert_eq!(retained(&log, None, Some(0), 2), Offset(2));
+}
+
+#[test]
+fn dead_segments_go_once_the_start_is_durable() {
+    let mut log = log_of(&[1, 2, 3]);
+    log.advance_log_start(Offset(2));
+    assert_eq!(log.take_dead_segments(), []);
+    log.log_start_is_durable(Offset(2));
+    // A write under way holds them up.
+    let write = log.next_write().expect("nothing is written yet");
+    assert_eq!(log.take_dead_segments(), []);
+    let bytes = write.assemble(&[]);
+    log.finish_write(&write, Some(&bytes));
+    assert_eq!(log.take_dead_segments(), [Offset(0), Offset(1)]);
+    assert_eq!(log.doomed(), [Offset(0), Offset(1)]);
+    // What was never written of them is not written any more, and the rest is.
+    assert_eq!(log.bytes_to_write(), log.segments()[0].size as usize);
+    write_all(&mut log);
+    assert_eq!(log.written_back().offset, Offset(3));
+    assert_eq!(log.bytes_to_write(), 0);
+    let checkpoint = log.checkpoint();
+    assert_eq!(checkpoint.doomed, [Offset(0), Offset(1)]);
+    assert_eq!(checkpoint.log_start, Offset(2));
+    log.forget_doomed(Offset(0));
+    assert_eq!(log.doomed(), [Offset(1)]);
+}
+
+#[test]
+fn a_log_of_which_nothing_is_left_goes_on() {
+    let mut log = log_of(&[1, 2]);
+    write_all(&mut log);
+    log.advance_log_start(Offset(2));
+    log.log_start_is_durable(Offset(2));
+    assert_eq!(log.take_dead_segments().len(), 2);
+    assert!(log.segments().is_empty() && !log.is_empty());
+    let mut batch = RecordBatchBuilder::new();
+    batch.append(3, None, Some(b"value"));
+    let data = batch.build();
+    let place = log.place(&RecordBatchHeader::parse(&data).expect("a batch"));
+    let expected = Place {
+        offset: Offset(2),
+        segment: Offset(2),
+        position: 0,
+    };
+    assert_eq!(place, expected);
+    log.publish(place, Offset(3), data);
+    write_all(&mut log);
+    assert_eq!(log.written_back().offset, Offset(3));
+    // And so it does after a restart with nothing in it.
+    log.advance_log_start(Offset(3));
+    log.log_start_is_durable(Offset(3));
+    log.take_dead_segments();
+    let again = Log::open(log.checkpoint(), log.directory.clone(), log.config.clone());
+    assert_eq!((again.log_start(), again.end()), (Offset(3), Offset(3)));
+}
