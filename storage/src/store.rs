@@ -4,6 +4,8 @@
 //! Starts no task of its own: the shard runs [`Committer::commit`] in a loop and [`Store::maintain`] when the store asks
 //! for it. Decides nothing about replication, and serves only what its caller says is committed.
 
+mod removal;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -12,6 +14,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+
+pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Durability, aligned_buffer};
@@ -22,7 +26,7 @@ use crate::log::{Log, LogCheckpoint, Place};
 use crate::offset::Offset;
 use crate::producer_state::{ProducerStateError, SequenceCheck};
 use crate::record_batch::{self, RecordBatchHeader, Stamp};
-use crate::segment_files::{LogHandle, ReadError, SegmentFiles, remove_directory};
+use crate::segment_files::{LogHandle, ReadError, SegmentFiles};
 use crate::signal::Signal;
 use crate::topic_partition::TopicPartition;
 
@@ -150,22 +154,6 @@ struct SealedLog {
     direct: bool,
 }
 
-/// A segment that is no longer part of its log, and whose file is out of the way: [`Store::remove_retired`] ends it.
-#[derive(Clone, Debug)]
-pub struct RetiredSegment {
-    log: LogHandle,
-    directory: String,
-    base: Offset,
-}
-
-impl RetiredSegment {
-    /// The partition it was of.
-    #[must_use]
-    pub fn topic_partition(&self) -> TopicPartition {
-        self.log.borrow().topic_partition
-    }
-}
-
 /// A block's worth of memory that reads may use until the space is wanted.
 struct CachedBlock {
     bytes: usize,
@@ -270,158 +258,6 @@ impl<D: Disk> Store<D> {
     #[must_use]
     pub fn log(&self, name: TopicPartition) -> Option<LogHandle> {
         self.logs.borrow().get(&name).cloned()
-    }
-
-    /// Forgets a deleted topic's log and moves its directory out of the way; [`Store::remove_directory`] ends that.
-    ///
-    /// # Errors
-    /// Those of the disk; what could not be removed is removed at the next start.
-    pub async fn remove(&self, topic_partition: TopicPartition) -> io::Result<Option<PathBuf>> {
-        let Some(log) = self.logs.borrow_mut().remove(&topic_partition) else {
-            return Ok(None);
-        };
-        self.shortened.borrow_mut().remove(&topic_partition);
-        log.borrow_mut().failed = Some("the topic was deleted".to_owned());
-        self.unwritten.borrow_mut().remove(&topic_partition);
-        self.checkpoint_due.set(true);
-        loop {
-            let progress = self.progress.wait();
-            if !log.borrow().writing && !self.checkpointing.get() && !self.retiring.get() {
-                break;
-            }
-            progress.await;
-        }
-        self.files.move_away(&log).await
-    }
-
-    /// Removes a directory that [`Store::remove`] moved out of the way, and the files in it.
-    ///
-    /// # Errors
-    /// Those of the disk; what could not be removed is removed at the next start.
-    pub async fn remove_directory(&self, directory: &Path) -> io::Result<()> {
-        remove_directory(&self.disk, directory).await
-    }
-
-    /// Moves a log's start up: what is below it is not served from now on, and goes with [`Store::retire`] once the journal
-    /// has it. The caller keeps it at or below what is committed.
-    ///
-    /// # Errors
-    /// [`AppendError`]; nothing was changed then.
-    pub fn advance_log_start(&self, log: &LogHandle, to: Offset) -> Result<(), AppendError> {
-        if let Some(reason) = &*self.failed.borrow() {
-            return Err(AppendError::Failed(reason.clone()));
-        }
-        let mut partition = log.borrow_mut();
-        if let Some(reason) = &partition.failed {
-            return Err(AppendError::Failed(reason.clone()));
-        }
-        if to <= partition.log_start() {
-            return Ok(());
-        }
-        if !self.filling.borrow().builder.fits(0) {
-            drop(partition);
-            self.seal();
-            partition = log.borrow_mut();
-        }
-        partition.advance_log_start(to);
-        let entry = EntryHeader {
-            kind: EntryKind::LogStart,
-            topic_partition: partition.topic_partition,
-            segment: to,
-            position: 0,
-        };
-        drop(partition);
-        let mut filling = self.filling.borrow_mut();
-        filling.builder.push(entry, &[], |_| {});
-        filling.log_starts.push((Rc::clone(log), to));
-        // Files go after it: it must outlive them, whatever the topic's records must survive.
-        filling.durability = Durability::Flushed;
-        self.work.ring();
-        Ok(())
-    }
-
-    /// Waits until a restart would find the log to start at `at`, or the log or the store has failed.
-    ///
-    /// # Errors
-    /// [`AppendError::Failed`].
-    pub async fn log_start_durable(&self, log: &LogHandle, at: Offset) -> Result<(), AppendError> {
-        loop {
-            let progress = self.progress.wait();
-            if log.borrow().log_start_durable() >= at {
-                return Ok(());
-            }
-            let failed = self.failure().or_else(|| log.borrow().failed.clone());
-            if let Some(reason) = failed {
-                return Err(AppendError::Failed(reason));
-            }
-            progress.await;
-        }
-    }
-
-    /// Takes segments that lie wholly below their log's start out of it, and their files out of the way of reads. Give each
-    /// to [`Store::remove_retired`] after `file.delete.delay.ms`.
-    ///
-    /// # Errors
-    /// Those of the disk; what could not be done is done at the next call, or by the next start.
-    pub async fn retire(&self) -> io::Result<Vec<RetiredSegment>> {
-        if self.shortened.borrow().is_empty() || self.retiring.get() {
-            return Ok(Vec::new());
-        }
-        while self.checkpointing.get() {
-            self.progress.wait().await;
-        }
-        self.retiring.set(true);
-        let result = self.retire_now().await;
-        self.retiring.set(false);
-        self.progress.ring();
-        result
-    }
-
-    async fn retire_now(&self) -> io::Result<Vec<RetiredSegment>> {
-        let shortened: Vec<LogHandle> = self.shortened.borrow().values().cloned().collect();
-        let mut retired = Vec::new();
-        for log in shortened {
-            let (dead, name, directory) = {
-                let mut log = log.borrow_mut();
-                if log.failed.is_some() {
-                    continue;
-                }
-                let dead = log.take_dead_segments();
-                (dead, log.topic_partition, log.directory.clone())
-            };
-            if !log.borrow().has_dead_segments() {
-                self.shortened.borrow_mut().remove(&name);
-            }
-            if dead.is_empty() {
-                continue;
-            }
-            self.checkpoint_due.set(true);
-            for base in dead {
-                self.files.retire(&log, base).await?;
-                retired.push(RetiredSegment {
-                    log: Rc::clone(&log),
-                    directory: directory.clone(),
-                    base,
-                });
-            }
-        }
-        Ok(retired)
-    }
-
-    /// Removes the files of a retired segment.
-    ///
-    /// # Errors
-    /// Those of the disk; the next start removes them then.
-    pub async fn remove_retired(&self, retired: &RetiredSegment) -> io::Result<()> {
-        // A deleted topic's directory has another name by now, and goes as a whole.
-        if retired.log.borrow().failed.is_some() {
-            return Ok(());
-        }
-        self.files
-            .remove_segment(&retired.directory, retired.base)
-            .await?;
-        retired.log.borrow_mut().forget_doomed(retired.base);
-        Ok(())
     }
 
     /// Appends one validated batch: gives it its offset and epoch and copies it once.
