@@ -5,9 +5,11 @@
 pub(crate) mod api;
 pub mod config;
 pub mod controller;
+pub mod dump;
 pub(crate) mod heartbeat;
 pub mod machine;
 pub mod metadata;
 pub mod node;
+pub(crate) mod offline;
 pub mod server;
 pub(crate) mod shard;

@@ -23,6 +23,12 @@ impl LeaderEpochHistory {
         }
     }
 
+    /// Each epoch with the offset it began at, oldest first.
+    #[must_use]
+    pub fn entries(&self) -> &[(LeaderEpoch, Offset)] {
+        &self.entries
+    }
+
     #[must_use]
     pub fn latest(&self) -> Option<LeaderEpoch> {
         self.entries.last().map(|(epoch, _)| *epoch)

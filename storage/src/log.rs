@@ -66,6 +66,8 @@ pub struct Segment {
     pub size: u32,
     /// The largest timestamp of its batches, -1 when it has none with a timestamp.
     pub max_timestamp: i64,
+    /// The last offset of the first batch with the largest timestamp, if it came since the log was opened.
+    max_timestamp_offset: Offset,
     /// The largest timestamp of its first batch, from which `segment.ms` counts.
     pub first_timestamp: i64,
     /// Index entries not on disk yet.
@@ -88,6 +90,7 @@ impl Segment {
             base,
             size: 0,
             max_timestamp: -1,
+            max_timestamp_offset: base,
             first_timestamp,
             offset_index: OffsetIndex::new(base),
             time_index: TimeIndex::new(base),
@@ -546,18 +549,23 @@ impl Log {
         let end = place.offset.plus(i64::from(batch.last_offset_delta) + 1);
         let interval = self.config.index_interval_bytes;
         let segment = self.segments.back_mut().expect("the caller made one");
+        let last = end.plus(-1);
+        if batch.max_timestamp > segment.max_timestamp {
+            segment.max_timestamp = batch.max_timestamp;
+            segment.max_timestamp_offset = last;
+        }
+        // Both entries name the last offset of a batch, since that is what Kafka's own tools hold them against.
         if segment.size > 0 && segment.size - segment.last_indexed >= interval {
-            segment.offset_index.append(place.offset, segment.size);
+            segment.offset_index.append(last, segment.size);
             if segment.max_timestamp > segment.last_time_indexed {
                 segment
                     .time_index
-                    .maybe_append(segment.max_timestamp, place.offset);
+                    .maybe_append(segment.max_timestamp, segment.max_timestamp_offset);
                 segment.last_time_indexed = segment.max_timestamp;
             }
             segment.last_indexed = segment.size;
         }
         segment.size += size;
-        segment.max_timestamp = segment.max_timestamp.max(batch.max_timestamp);
         self.end = end;
         self.bytes_to_write += size as usize;
     }

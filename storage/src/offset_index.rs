@@ -20,7 +20,7 @@ impl OffsetIndex {
         }
     }
 
-    /// The batch that begins at `position` has this base offset. Ignored when it is not behind the last entry.
+    /// The batch that begins at `position` has this last offset. Ignored when it is not behind the last entry.
     pub fn append(&mut self, offset: Offset, position: u32) {
         if self
             .entries
@@ -36,7 +36,8 @@ impl OffsetIndex {
         &self.entries
     }
 
-    /// Where to begin the search for `offset`: the position of the last entry that is not above it, or 0.
+    /// Where to begin the search for `offset`: the position of the last entry that is not above it, or 0. The batch there
+    /// ends at or before the wanted one.
     #[must_use]
     pub fn lookup(&self, offset: Offset) -> u32 {
         let above = self.entries.partition_point(|(entry, _)| *entry <= offset);

@@ -41,6 +41,19 @@ pub struct ProducerStates {
     producers: FxHashMap<i64, Producer>,
 }
 
+/// The newest batch of one producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastBatch {
+    pub producer_id: i64,
+    pub epoch: i16,
+    pub first_sequence: i32,
+    pub last_sequence: i32,
+    pub base_offset: Offset,
+    pub last_offset: Offset,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+}
+
 /// A batch that may be appended, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SequenceCheck {
@@ -142,6 +155,26 @@ impl ProducerStates {
                 .back()
                 .is_some_and(|batch| batch.timestamp >= before)
         });
+    }
+
+    /// The newest batch of every producer, by producer id.
+    #[must_use]
+    pub fn last_batches(&self) -> Vec<LastBatch> {
+        let last = |(&producer_id, producer): (&i64, &Producer)| {
+            let batch = producer.batches.back()?;
+            Some(LastBatch {
+                producer_id,
+                epoch: producer.epoch,
+                first_sequence: batch.first,
+                last_sequence: batch.last,
+                base_offset: batch.base_offset,
+                last_offset: batch.last_offset,
+                timestamp: batch.timestamp,
+            })
+        };
+        let mut batches: Vec<_> = self.producers.iter().filter_map(last).collect();
+        batches.sort_unstable_by_key(|batch| batch.producer_id);
+        batches
     }
 
     #[must_use]
@@ -291,6 +324,8 @@ mod tests {
                 states.update(&batch(1, next, count, i64::from(next)));
                 next += count;
             }
+            let last = states.last_batches().first().map(|batch| batch.last_sequence + 1);
+            prop_assert_eq!(last.unwrap_or(0), next);
             let mut bytes = Vec::new();
             states.encode(&mut bytes);
             prop_assert_eq!(ProducerStates::decode(&bytes), Ok(states));

@@ -187,6 +187,28 @@ pub fn verify_crc(batch: &[u8]) -> Result<RecordBatchHeader, BatchError> {
     Ok(header)
 }
 
+/// Sums up a batch that comes in parts, for who checks batches of any size with little memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchSum {
+    crc: u32,
+    passed: usize,
+}
+
+impl BatchSum {
+    /// The next bytes of the batch, beginning with its header.
+    pub fn add(&mut self, part: &[u8]) {
+        let skip = CRC_FROM.saturating_sub(self.passed).min(part.len());
+        self.crc = crc32c::crc32c_append(self.crc, &part[skip..]);
+        self.passed += part.len();
+    }
+
+    /// Whether this was all of the batch, and as it was written.
+    #[must_use]
+    pub fn holds(&self, header: &RecordBatchHeader) -> bool {
+        self.passed == header.size_in_bytes() && self.crc == header.crc
+    }
+}
+
 /// Gives a batch its place in the log. Outside the CRC.
 pub fn set_base_offset_and_epoch(batch: &mut [u8], base_offset: Offset, epoch: LeaderEpoch) {
     batch[0..8].copy_from_slice(&base_offset.0.to_be_bytes());

@@ -1,6 +1,7 @@
 //! A segment's sparse index from timestamp to offset, in Kafka's file format: 8 bytes of timestamp, 4 of relative offset, big-endian.
 //!
-//! An entry says that every batch below its offset has timestamps up to its own, so that a search may begin there.
+//! An entry names the largest timestamp so far and the last offset of the first batch that has it: up to there no timestamp is
+//! larger, so that a search for one may begin with that batch.
 
 use crate::offset::Offset;
 
@@ -20,13 +21,14 @@ impl TimeIndex {
         }
     }
 
-    /// Below `offset` no timestamp is above `timestamp`. Ignored when it tells nothing new.
+    /// Up to `offset`, the last one of its batch, no timestamp is above `timestamp`. Ignored when it tells nothing new.
     pub fn maybe_append(&mut self, timestamp: i64, offset: Offset) {
-        if self
-            .entries
-            .last()
-            .is_none_or(|(last, at)| *last < timestamp && *at <= offset)
-        {
+        let new = match self.entries.last() {
+            Some((last, at)) => *last < timestamp && *at <= offset,
+            // All zeros is no entry, but what lies behind the last one.
+            None => timestamp > 0 || offset > self.base,
+        };
+        if new {
             self.entries.push((timestamp, offset));
         }
     }
@@ -71,7 +73,7 @@ impl TimeIndex {
             let timestamp = i64::from_be_bytes(entry[..8].try_into().expect("eight bytes"));
             let relative = i32::from_be_bytes(entry[8..].try_into().expect("four bytes"));
             let before = index.entries.len();
-            if relative > 0 {
+            if relative >= 0 {
                 index.maybe_append(timestamp, base.plus(i64::from(relative)));
             }
             if index.entries.len() == before {
@@ -96,13 +98,15 @@ mod tests {
         ) {
             let base = Offset(10);
             let mut index = TimeIndex::new(base);
-            let mut max = -1;
+            let mut max = (-1, base);
             for (number, (timestamp, indexed)) in batches.iter().enumerate() {
                 let offset = base.plus(number as i64);
-                if *indexed && number > 0 {
-                    index.maybe_append(max, offset);
+                if *timestamp > max.0 {
+                    max = (*timestamp, offset);
                 }
-                max = max.max(*timestamp);
+                if *indexed && number > 0 {
+                    index.maybe_append(max.0, max.1);
+                }
             }
             let first = batches.iter().position(|(timestamp, _)| *timestamp >= asked);
             if let Some(first) = first {

@@ -118,6 +118,12 @@ impl Broker {
         &self.bootstrap
     }
 
+    /// Where its data is; there until the broker is dropped.
+    pub(crate) fn directory(&self) -> &Path {
+        let directory = self.directory.as_ref();
+        directory.expect("a broker that this suite started").path()
+    }
+
     /// Whether it is Rinka, and so keeps Rinka's own promises too.
     pub(crate) fn is_rinka(&self) -> bool {
         self.program == Program::Rinka

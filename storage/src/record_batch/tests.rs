@@ -524,6 +524,21 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_that_comes_in_parts_has_the_same_sum(parts in 1usize..80, flipped in proptest::option::of(CRC_FROM..70usize)) {
+        let mut batch = batch();
+        let header = RecordBatchHeader::parse(&batch).expect("a batch");
+        if let Some(at) = flipped {
+            batch[at] ^= 1;
+        }
+        let mut sum = BatchSum::default();
+        for part in batch.chunks(parts) {
+            prop_assert!(!sum.holds(&header), "not all of it was seen");
+            sum.add(part);
+        }
+        prop_assert_eq!(sum.holds(&header), flipped.is_none());
+    }
+
+    #[test]
     fn a_flipped_bit_under_the_crc_is_found(bit in 0usize..8, at in CRC_FROM..70usize) {
         let mut batch = batch();
         batch[at] ^= 1 << bit;

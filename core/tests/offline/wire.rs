@@ -1,0 +1,113 @@
+//! A connection that sends requests of this repository's own codec and waits for each answer, so that the suite decides the bytes of
+//! every batch. Panics at whatever is not an answer without an error.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rinka_net::wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use rinka_net::wire::produce::{
+    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use rinka_net::wire::{ApiKey, ErrorCode, Field, Records, Text, decode_response, encode_request};
+
+/// A broker that says nothing for so long has failed.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    correlation: i32,
+}
+
+impl Connection {
+    pub(crate) fn open(bootstrap: &str) -> Self {
+        let stream = TcpStream::connect(bootstrap).expect("the broker listens");
+        stream
+            .set_read_timeout(Some(ANSWER_WITHIN))
+            .expect("a socket takes a timeout");
+        Self {
+            stream,
+            correlation: 0,
+        }
+    }
+
+    fn call<R: Field>(&mut self, api: ApiKey, version: i16, request: &impl Field) -> R {
+        self.correlation += 1;
+        let name = Text::from("rinka-tests");
+        for part in encode_request(api, version, self.correlation, Some(&name), request) {
+            self.stream.write_all(&part).expect("the broker reads");
+        }
+        let mut length = [0; 4];
+        self.stream
+            .read_exact(&mut length)
+            .expect("the broker answers");
+        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+        self.stream
+            .read_exact(&mut frame)
+            .expect("the broker answers");
+        let (correlation, response) =
+            decode_response(api, version, Bytes::from(frame)).expect("an answer of this version");
+        assert_eq!(correlation, self.correlation, "answers come in order");
+        response
+    }
+
+    pub(crate) fn producer_id(&mut self) -> i64 {
+        let request = InitProducerIdRequest {
+            transaction_timeout_ms: 60_000,
+            ..Default::default()
+        };
+        let response: InitProducerIdResponse = self.call(ApiKey::InitProducerId, 3, &request);
+        assert_eq!(response.error_code, ErrorCode::NONE);
+        response.producer_id
+    }
+
+    /// Appends one batch and returns its base offset.
+    pub(crate) fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) -> i64 {
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 30_000,
+            topic_data: vec![TopicProduceData {
+                name: Text::from(topic.to_owned()),
+                partition_data: vec![PartitionProduceData {
+                    index: partition,
+                    records: Records(Some(vec![batch])),
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let response: ProduceResponse = self.call(ApiKey::Produce, 9, &request);
+        let answer = &response.responses[0].partition_responses[0];
+        assert_eq!(
+            answer.error_code,
+            ErrorCode::NONE,
+            "{topic}-{partition}: {:?}",
+            answer.error_message
+        );
+        answer.base_offset
+    }
+
+    /// Whole batches from `offset` on, about a megabyte of them.
+    pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> Bytes {
+        let request = FetchRequest {
+            max_wait_ms: 0,
+            topics: vec![FetchTopic {
+                topic: Text::from(topic.to_owned()),
+                partitions: vec![FetchPartition {
+                    partition,
+                    fetch_offset: offset,
+                    partition_max_bytes: 1 << 20,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let mut response: FetchResponse = self.call(ApiKey::Fetch, 12, &request);
+        let answer = response.responses.remove(0).partitions.remove(0);
+        assert_eq!(answer.error_code, ErrorCode::NONE, "{topic}-{partition}");
+        Bytes::from(answer.records.0.unwrap_or_default().concat())
+    }
+}
