@@ -11,10 +11,13 @@ mod load;
 mod support;
 mod wire;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use support::broker::{Broker, BrokerSettings};
+use tempfile::TempDir;
 
 /// What a program printed, and how it ended.
 #[derive(Debug)]
@@ -39,17 +42,47 @@ impl Printed {
 }
 
 /// Runs one of Rinka's tools.
-pub(crate) fn rinka(tool: &str, options: &[&str], files: &[PathBuf]) -> Printed {
+pub(crate) fn rinka(tool: &str, options: &[&str], files: &[impl AsRef<OsStr>]) -> Printed {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rinka"));
     Printed::of(command.arg(tool).args(options).args(files))
 }
 
-/// A broker that was filled and has stopped in good order.
-pub(crate) fn stopped_broker() -> Broker {
-    let mut broker = Broker::start(BrokerSettings::new("node"));
-    load::create_topics(&broker);
-    load::fill(&broker);
-    let ended = broker.terminate();
-    assert!(ended.status.success(), "{ended:?}");
-    broker
+/// A data directory that a broker filled and left in good order; made once, never changed.
+pub(crate) fn whole() -> &'static Path {
+    static WHOLE: OnceLock<PathBuf> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let mut broker = Broker::start(BrokerSettings::new("node"));
+        load::create_topics(&broker);
+        load::fill(&broker);
+        let ended = broker.terminate();
+        assert!(ended.status.success(), "{ended:?}");
+        // Nobody drops what is static: one place for all runs.
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("offline-whole");
+        let _ = std::fs::remove_dir_all(&place);
+        copy(broker.directory(), &place);
+        place
+    })
+}
+
+/// A copy of [`whole`], to damage or to start a broker on.
+pub(crate) fn whole_copy() -> TempDir {
+    let directory = tempfile::Builder::new()
+        .prefix("rinka-offline-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .expect("a temporary directory");
+    copy(whole(), directory.path());
+    directory
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let path = entry.expect("readable").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("copied");
+        }
+    }
 }

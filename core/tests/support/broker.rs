@@ -96,11 +96,20 @@ impl Broker {
             }
             None => Program::Rinka,
         };
-        let port = ports::free_block();
         let directory = tempfile::Builder::new()
             .prefix("rinka-test-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .expect("a temporary directory");
+        Self::start_program(program, settings, directory)
+    }
+
+    /// Starts Rinka on a directory that is there.
+    pub(crate) fn start_on(directory: TempDir, settings: BrokerSettings) -> Self {
+        Self::start_program(Program::Rinka, settings, directory)
+    }
+
+    fn start_program(program: Program, settings: BrokerSettings, directory: TempDir) -> Self {
+        let port = ports::free_block();
         let mut broker = Self {
             settings,
             program,
