@@ -5,6 +5,7 @@
 pub(crate) mod api;
 pub mod config;
 pub mod controller;
+pub mod doctor;
 pub mod dump;
 pub(crate) mod heartbeat;
 pub mod machine;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rinka_core::config::broker::BrokerConfig;
 use rinka_core::config::properties;
+use rinka_core::doctor::{self, DirectoryOptions};
 use rinka_core::dump::{self, DumpOptions};
 use rinka_core::server;
 
@@ -48,6 +49,14 @@ Examples:
 Reads only, and beside a running broker too; what the journal alone holds is not in a segment yet.
 What does not agree goes to standard error. Exit code: 0, or 1 when a file cannot be read.")]
     Dump(Dump),
+    /// Check a data directory, and repair what is safe to repair
+    #[command(after_help = "\
+Examples:
+  rinka doctor --data rinka-data             every batch, index, checkpoint and journal, and what should not be there
+  rinka doctor --data rinka-data --repair    makes indexes anew from their segments and removes leftovers, nothing else
+
+Exit code: 0, or 2 with problems; with --strict 1 when there are only warnings.")]
+    Doctor(Doctor),
 }
 
 #[derive(Args)]
@@ -102,6 +111,19 @@ enum Output {
     Json,
 }
 
+#[derive(Args)]
+struct Doctor {
+    /// The data directory to check
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Make damaged indexes anew, remove leftovers; never touches a record or a checkpoint
+    #[arg(long, requires = "data")]
+    repair: bool,
+    /// Warnings count: exit code 1
+    #[arg(long)]
+    strict: bool,
+}
+
 fn main() -> ExitCode {
     env_logger::Builder::from_env(
         env_logger::Env::default().default_filter_or("warn,rinka=info,rinka_core=info"),
@@ -115,6 +137,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Dump(arguments) => dump(arguments),
+        Command::Doctor(arguments) => examine(arguments),
     };
     match result {
         Ok(code) => code,
@@ -144,6 +167,16 @@ fn dump(arguments: Dump) -> Result<ExitCode, String> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(format!("cannot print: {error}")),
     }
+}
+
+fn examine(arguments: Doctor) -> Result<ExitCode, String> {
+    let report = doctor::check_directory(&DirectoryOptions {
+        path: arguments.data,
+        repair: arguments.repair,
+    });
+    let printed = report.print(&mut io::stdout().lock());
+    printed.map_err(|error| format!("cannot print: {error}"))?;
+    Ok(ExitCode::from(report.exit_code(arguments.strict)))
 }
 
 fn serve(arguments: Serve) -> Result<ExitCode, String> {

@@ -91,25 +91,7 @@ impl DataDirectory {
             error,
         };
         std::fs::create_dir_all(path).map_err(io)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(".lock"))
-            .map_err(io)?;
-        let deadline = Instant::now() + LOCK_WITHIN;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(LOCK_RETRY)
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(DataDirectoryError::Locked(path.to_owned()));
-                }
-                Err(TryLockError::Error(error)) => return Err(io(error)),
-            }
-        }
+        let lock = lock(path)?;
         let properties = path.join("meta.properties");
         let cluster_id = match std::fs::read_to_string(&properties) {
             Ok(text) => {
@@ -154,6 +136,50 @@ impl DataDirectory {
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
     }
+}
+
+/// Keeps every broker out of a directory that is there, for as long as the file is open.
+///
+/// # Errors
+/// [`DataDirectoryError`]; one that a broker has is [`DataDirectoryError::Locked`].
+pub fn lock(path: &Path) -> Result<File, DataDirectoryError> {
+    let io = |error| DataDirectoryError::Io {
+        path: path.to_owned(),
+        error,
+    };
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join(".lock"))
+        .map_err(io)?;
+    let deadline = Instant::now() + LOCK_WITHIN;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(DataDirectoryError::Locked(path.to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+    }
+}
+
+/// The cluster that a directory belongs to, whatever its node. Changes nothing.
+///
+/// # Errors
+/// [`DataDirectoryError`] when no release up to this one wrote it.
+pub fn cluster_of(path: &Path) -> Result<String, DataDirectoryError> {
+    let properties = path.join("meta.properties");
+    let text = std::fs::read_to_string(&properties).map_err(|error| DataDirectoryError::Io {
+        path: properties,
+        error,
+    })?;
+    let value = |line: &str| line.strip_prefix("node.id=")?.trim().parse().ok();
+    check(path, text.lines().find_map(value).unwrap_or(-1), &text)
 }
 
 fn check(path: &Path, node_id: i32, text: &str) -> Result<String, DataDirectoryError> {

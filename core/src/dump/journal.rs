@@ -20,6 +20,7 @@ pub(super) fn dump(path: &Path, sink: &mut Sink<'_>) -> Result<(), DumpError> {
                 position,
                 header,
                 entries,
+                ..
             } => (position, header, entries),
             Found::Gap { position, length } => {
                 let fields = vec![("position", position.into()), ("size", length.into())];

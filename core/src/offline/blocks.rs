@@ -23,6 +23,8 @@ pub(crate) enum Found {
     Block {
         position: u64,
         header: BlockHeader,
+        /// The block; what an entry says of its payload is a range of it.
+        bytes: Vec<u8>,
         /// Nothing when the block is not whole, as one that a crash cut off.
         entries: Option<Vec<FoundEntry>>,
     },
@@ -47,6 +49,11 @@ impl BlockReader {
         })
     }
 
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.window.size
+    }
+
     /// What comes next, or nothing at the end of the file.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         let position = self.position;
@@ -67,8 +74,8 @@ impl BlockReader {
 
     fn block(&mut self, header: BlockHeader) -> io::Result<Found> {
         let position = self.position;
-        let bytes = self.window.bytes(position, header.size())?;
-        let entries = block::parse(bytes).ok().map(|(_, entries)| {
+        let bytes = self.window.bytes(position, header.size())?.to_owned();
+        let entries = block::parse(&bytes).ok().map(|(_, entries)| {
             entries
                 .into_iter()
                 .map(|entry| {
@@ -90,6 +97,7 @@ impl BlockReader {
         Ok(Found::Block {
             position,
             header,
+            bytes,
             entries,
         })
     }

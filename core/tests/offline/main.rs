@@ -4,6 +4,7 @@
 //! - `cargo test -p rinka-core --test offline -- --nocapture`
 //! - `KAFKA_JARS`: where the jars of Apache Kafka are; fetched with mvn when it is not set.
 
+mod doctor;
 mod dump;
 mod kafka;
 mod load;

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rinka_net::wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use rinka_net::wire::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -86,5 +87,27 @@ impl Connection {
             answer.error_message
         );
         answer.base_offset
+    }
+
+    /// Whole batches from `offset` on, about a megabyte of them.
+    pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> Bytes {
+        let request = FetchRequest {
+            max_wait_ms: 0,
+            topics: vec![FetchTopic {
+                topic: Text::from(topic.to_owned()),
+                partitions: vec![FetchPartition {
+                    partition,
+                    fetch_offset: offset,
+                    partition_max_bytes: 1 << 20,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let mut response: FetchResponse = self.call(ApiKey::Fetch, 12, &request);
+        let answer = response.responses.remove(0).partitions.remove(0);
+        assert_eq!(answer.error_code, ErrorCode::NONE, "{topic}-{partition}");
+        Bytes::from(answer.records.0.unwrap_or_default().concat())
     }
 }
