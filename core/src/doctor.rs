@@ -4,9 +4,11 @@
 //! checkpoint.
 
 mod directory;
+mod disk_check;
 mod index_check;
 mod journals;
 mod leftovers;
+mod machine_check;
 mod repair;
 mod segment;
 
@@ -16,6 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use directory::check_directory;
+pub use machine_check::check_machine;
 
 use repair::Remedy;
 

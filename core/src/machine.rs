@@ -3,8 +3,11 @@
 //! Only looks. Every error says what to change.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// Locked memory the executor insists on for each process.
 const MEMLOCK_MIN: u64 = 512 << 10;
@@ -42,6 +45,11 @@ impl fmt::Display for MachineError {
 /// What is missing.
 pub fn check() -> Result<(), MachineError> {
     check_memlock()?;
+    check_io_uring()
+}
+
+/// Whether the kernel gives this process an io_uring.
+pub(crate) fn check_io_uring() -> Result<(), MachineError> {
     io_uring::IoUring::new(2).map(|_| ()).or_else(|error| {
         // Right after a restart the kernel may not have given back the locked memory of the process before.
         let retry = error.raw_os_error() == Some(libc::ENOMEM);
@@ -55,7 +63,8 @@ pub fn check() -> Result<(), MachineError> {
     })
 }
 
-fn check_memlock() -> Result<(), MachineError> {
+/// Whether enough memory may be locked; raises the soft limit where the hard one allows it.
+pub(crate) fn check_memlock() -> Result<(), MachineError> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -80,6 +89,24 @@ fn check_memlock() -> Result<(), MachineError> {
             hard: limit.rlim_max,
         })
     }
+}
+
+/// Bytes free for this process in the file system that holds `path`, and all its bytes.
+pub(crate) fn space(path: &Path) -> io::Result<(u64, u64)> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: an all-zero statvfs is a valid value, the path ends with a zero, and both outlive the call.
+    let (found, result) = unsafe {
+        let mut found: libc::statvfs = std::mem::zeroed();
+        let result = libc::statvfs(path.as_ptr(), &raw mut found);
+        (found, result)
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+    ))
 }
 
 /// The cores this process may run on: its affinity mask, which a cgroup's cpuset has narrowed already.

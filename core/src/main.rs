@@ -1,7 +1,7 @@
 //! `rinka`: the command line. Parses arguments and starts the broker or one of the tools beside it; decides nothing.
 
 use std::io::{self, BufWriter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -49,9 +49,11 @@ Examples:
 Reads only, and beside a running broker too; what the journal alone holds is not in a segment yet.
 What does not agree goes to standard error. Exit code: 0, or 1 when a file cannot be read.")]
     Dump(Dump),
-    /// Check a data directory, and repair what is safe to repair
+    /// Check this machine, or a data directory; repair what is safe to repair
     #[command(after_help = "\
 Examples:
+  rinka doctor                               kernel, io_uring, limits, cores, and the disk below ./rinka-data
+  rinka doctor --disk /data                  the same for another disk: what a flushed write costs there
   rinka doctor --data rinka-data             every batch, index, checkpoint and journal, and what should not be there
   rinka doctor --data rinka-data --repair    makes indexes anew from their segments and removes leftovers, nothing else
 
@@ -113,9 +115,12 @@ enum Output {
 
 #[derive(Args)]
 struct Doctor {
-    /// The data directory to check
+    /// The data directory to check, instead of the machine
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    data: Option<PathBuf>,
+    /// A directory on the disk to measure [default: ./rinka-data if it is there, else .]
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    disk: Option<PathBuf>,
     /// Make damaged indexes anew, remove leftovers; never touches a record or a checkpoint
     #[arg(long, requires = "data")]
     repair: bool,
@@ -170,10 +175,17 @@ fn dump(arguments: Dump) -> Result<ExitCode, String> {
 }
 
 fn examine(arguments: Doctor) -> Result<ExitCode, String> {
-    let report = doctor::check_directory(&DirectoryOptions {
-        path: arguments.data,
-        repair: arguments.repair,
-    });
+    let report = match arguments.data {
+        Some(path) => doctor::check_directory(&DirectoryOptions {
+            path,
+            repair: arguments.repair,
+        }),
+        None => {
+            let data = Path::new("rinka-data");
+            let usual = if data.is_dir() { data } else { Path::new(".") };
+            doctor::check_machine(arguments.disk.as_deref().unwrap_or(usual))
+        }
+    };
     let printed = report.print(&mut io::stdout().lock());
     printed.map_err(|error| format!("cannot print: {error}"))?;
     Ok(ExitCode::from(report.exit_code(arguments.strict)))

@@ -264,3 +264,28 @@ fn a_repaired_index_is_clean_and_everything_is_served() {
     assert!(broker.terminate().status.success());
     assert_clean(broker.directory());
 }
+
+#[test]
+fn a_machine_that_runs_the_suite_will_do() {
+    let directory = whole_copy();
+    let files = || fs::read_dir(directory.path()).expect("a directory").count();
+    let before = files();
+    let disk = directory.path().to_str().expect("UTF-8");
+    let printed = rinka("doctor", &["--disk", disk], &[] as &[&str]);
+    assert_eq!(printed.code, 0, "{}", printed.output);
+    for expected in [
+        "ok       kernel: ",
+        "ok       io_uring: ",
+        "flushed writes: 4 KiB with O_DIRECT and O_DSYNC: p50 ",
+    ] {
+        assert!(printed.output.contains(expected), "{}", printed.output);
+    }
+    assert_eq!(files(), before, "nothing is left behind");
+    let absent = rinka("doctor", &["--disk", "/nowhere"], &[] as &[&str]);
+    assert_eq!(absent.code, 2, "{}", absent.output);
+    assert!(
+        absent.output.contains("cannot write to /nowhere"),
+        "{}",
+        absent.output
+    );
+}
