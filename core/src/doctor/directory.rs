@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rinka_storage::checkpoint::Checkpoint;
 use rinka_storage::data_dir::{self, DataDirectoryError};
 use rinka_storage::log::LogCheckpoint;
+use rinka_storage::offset::Offset;
 use rinka_storage::record_batch;
 use rinka_storage::store::layout;
 use rinka_storage::topic_partition::TopicPartition;
@@ -144,6 +145,7 @@ impl<'a> Check<'a> {
         if let Some(log) = self.checkpoints.get(&METADATA).cloned() {
             self.log(
                 &log,
+                log.log_start,
                 METADATA_DIRECTORY,
                 &mut |batch| values.push(record_batch::values(batch)),
                 &mut progress,
@@ -171,7 +173,9 @@ impl<'a> Check<'a> {
         for (name, log) in &self.checkpoints.clone() {
             // A topic that is gone from the metadata was deleted: the next start drops what is left.
             if let Some(directory) = directory_of(&image, *name).filter(|_| *name != METADATA) {
-                self.log(log, &directory, &mut |_| {}, &mut progress)?;
+                let replayed = replayed.logs.get(name);
+                let start = replayed.map_or(log.log_start, |replayed| replayed.start);
+                self.log(log, start, &directory, &mut |_| {}, &mut progress)?;
             }
         }
         for (name, log) in &replayed.logs {
@@ -302,10 +306,11 @@ impl<'a> Check<'a> {
         image
     }
 
-    /// Checks a log as its checkpoint describes it.
+    /// Checks a log as its checkpoint describes it, from `start` on: segments below may be on their way out.
     fn log(
         &mut self,
         log: &LogCheckpoint,
+        start: Offset,
         directory: &str,
         visit: &mut dyn FnMut(&[u8]),
         progress: &mut Progress,
@@ -315,6 +320,9 @@ impl<'a> Check<'a> {
         let active = log.segments.last().map(|segment| segment.base);
         let ends = log.segments.iter().skip(1).map(|next| next.base);
         for (checkpoint, end) in log.segments.iter().zip(ends.chain([log.end])) {
+            if end <= start {
+                continue;
+            }
             let path = directory.join(format!("{:020}.log", checkpoint.base.0));
             let rolled = Some(checkpoint.base) != active;
             let walked = segment::check(&path, checkpoint, rolled, visit, self.report, progress)?;
@@ -360,7 +368,7 @@ impl<'a> Check<'a> {
         for reference in log
             .references
             .iter()
-            .filter(|reference| reference.committed)
+            .filter(|reference| reference.committed && reference.end > log.start)
         {
             let name = format!("{:020}.log", reference.segment.0);
             let path: PathBuf = self.root.join(directory).join(name);

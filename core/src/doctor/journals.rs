@@ -29,9 +29,9 @@ pub(super) struct Replayed {
 /// A log behind its checkpoint.
 #[derive(Debug)]
 pub(super) struct ReplayedLog {
+    /// What is below may be gone.
+    pub(super) start: Offset,
     pub(super) end: Offset,
-    /// Segments that the journal has batches of.
-    pub(super) segments: Vec<Offset>,
     pub(super) references: Vec<Reference>,
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Reference {
     pub(super) segment: Offset,
     pub(super) position: u32,
     pub(super) header: Vec<u8>,
+    /// The offset behind its last record.
+    pub(super) end: Offset,
     /// A later block says that this one was committed, and the batch with it.
     pub(super) committed: bool,
     sequence: u64,
@@ -169,33 +171,34 @@ impl State<'_> {
     }
 
     fn entry(&mut self, sequence: u64, found: &FoundEntry, payload: &[u8]) {
-        let (place, Some(batch)) = (found.entry.header, &found.batch) else {
-            return;
-        };
+        let place = found.entry.header;
         let name = place.topic_partition;
         let log = self.replayed.logs.entry(name).or_insert_with(|| {
             let checkpoint = self.checkpoints.get(&name);
             ReplayedLog {
+                start: checkpoint.map_or(Offset::ZERO, |log| log.log_start),
                 end: checkpoint.map_or(Offset::ZERO, |log| log.end),
-                segments: Vec::new(),
                 references: Vec::new(),
             }
         });
         for reference in &mut log.references {
             reference.committed |= reference.sequence < sequence;
         }
+        if place.kind == EntryKind::LogStart {
+            log.start = log.start.max(place.segment);
+            return;
+        }
+        let Some(batch) = &found.batch else { return };
         if batch.base_offset != log.end {
             return;
         }
         log.end = batch.end_offset();
-        if log.segments.last() != Some(&place.segment) {
-            log.segments.push(place.segment);
-        }
         if place.kind == EntryKind::Reference {
             log.references.push(Reference {
                 segment: place.segment,
                 position: place.position,
                 header: payload.to_owned(),
+                end: log.end,
                 committed: false,
                 sequence,
             });

@@ -60,6 +60,11 @@ fn partition(directory: &Path, report: &mut Report) -> io::Result<()> {
         let segment = base_offset(&path).is_some() && !is_directory;
         match extension {
             Some("log" | "index" | "timeindex") if segment => {}
+            // A segment that retention took out: the next start removes it.
+            Some("deleted")
+                if path
+                    .file_stem()
+                    .is_some_and(|stem| base_offset(Path::new(stem)).is_some()) => {}
             Some("tmp") if !is_directory => temporary(&path, report),
             _ if name == "partition.metadata" => {}
             _ => unknown(&path, report),

@@ -39,6 +39,10 @@ pub(super) fn dump(path: &Path, sink: &mut Sink<'_>) -> Result<(), DumpError> {
             ];
             sink.line("checkpointSegment", "| ", &fields)?;
         }
+        for base in &log.doomed {
+            let fields = vec![("removedSegment", base.0.into())];
+            sink.line("checkpointRemovedSegment", "| ", &fields)?;
+        }
         for (epoch, offset) in log.epochs.entries() {
             let fields = vec![
                 ("leaderEpoch", epoch.0.into()),

@@ -57,6 +57,7 @@ fn entry_fields(found: &FoundEntry) -> Fields<'static> {
     let kind = match header.kind {
         EntryKind::Append => "append",
         EntryKind::Reference => "reference",
+        EntryKind::LogStart => "logStart",
     };
     let mut fields: Fields<'static> = vec![
         ("kind", kind.into()),
@@ -65,9 +66,15 @@ fn entry_fields(found: &FoundEntry) -> Fields<'static> {
             header.topic_partition.topic_id.to_string().into(),
         ),
         ("partition", header.topic_partition.partition.into()),
+    ];
+    if header.kind == EntryKind::LogStart {
+        fields.push(("startOffset", header.segment.0.into()));
+        return fields;
+    }
+    fields.extend([
         ("segment", header.segment.0.into()),
         ("position", header.position.into()),
-    ];
+    ]);
     match &found.batch {
         Some(batch) => fields.extend([
             ("baseOffset", batch.base_offset.0.into()),

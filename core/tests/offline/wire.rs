@@ -6,6 +6,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rinka_net::wire::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopic,
+};
 use rinka_net::wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use rinka_net::wire::produce::{
@@ -87,6 +90,23 @@ impl Connection {
             answer.error_message
         );
         answer.base_offset
+    }
+
+    /// Moves the start of a partition up.
+    pub(crate) fn delete_records(&mut self, topic: &str, partition: i32, offset: i64) {
+        let request = DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic {
+                name: Text::from(topic.to_owned()),
+                partitions: vec![DeleteRecordsPartition {
+                    partition_index: partition,
+                    offset,
+                }],
+            }],
+            timeout_ms: 30_000,
+        };
+        let response: DeleteRecordsResponse = self.call(ApiKey::DeleteRecords, 1, &request);
+        let answer = &response.topics[0].partitions[0];
+        assert_eq!(answer.error_code, ErrorCode::NONE, "{topic}-{partition}");
     }
 
     /// Whole batches from `offset` on, about a megabyte of them.
