@@ -128,6 +128,27 @@ impl FrameBuffer {
         Err(FrameError::TooLarge { size, looks_like })
     }
 
+    /// How many bytes must be reserved before more of the frame that has begun is received; `None`: it is small, or has
+    /// sent too little yet to be believed.
+    #[must_use]
+    pub fn to_reserve(&self, bytes_max: usize) -> Option<usize> {
+        let size = self.announced(bytes_max).ok()??;
+        let believed = self.proven > ROOM_MAX || self.buffer.len() >= TRUSTED_BYTES_FIRST;
+        (size > ROOM_MAX && believed).then_some(size)
+    }
+
+    /// What has come of the frame that has begun, behind its length.
+    #[must_use]
+    pub fn begun(&self) -> &[u8] {
+        self.buffer.get(4..).unwrap_or_default()
+    }
+
+    /// Bytes that belong to no whole frame yet.
+    #[must_use]
+    pub fn received_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Makes room to receive into: see [`FrameBuffer::buffer`].
     ///
     /// An honest frame of 100 MiB from a stranger gets 64 KiB, 128 KiB, 256 KiB, ... as its bytes arrive, so that each byte
