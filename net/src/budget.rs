@@ -1,12 +1,13 @@
 //! A shard's memory for requests: who has no permit waits, and its socket is simply not read meanwhile.
 //!
-//! Counts bytes, never holds any. Large requests that are still arriving may take half of it, so that whoever sends them
-//! slowly holds up other large ones at most, and never a small one.
+//! Counts bytes, never holds any. Large requests that are still arriving may take half of it, as their bytes come, so that
+//! whoever sends them slowly holds up other large ones at most, and never a small one. When that half is full, one of them goes
+//! on beyond it: several halves of requests cannot wait for each other.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// The bytes of requests that the connections of a shard may hold together.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Budget {
     used: Cell<usize>,
     /// Of `used`, what belongs to requests that are not whole yet.
     arriving: Cell<usize>,
+    /// One request goes on although there is no room.
+    express: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
     /// Connections that wait to receive a large request.
     waiting_to_arrive: Cell<usize>,
@@ -26,6 +29,7 @@ pub struct Permit {
     budget: Rc<Budget>,
     bytes: usize,
     arriving: bool,
+    express: bool,
 }
 
 impl Budget {
@@ -35,6 +39,7 @@ impl Budget {
             bytes_max,
             used: Cell::new(0),
             arriving: Cell::new(0),
+            express: Cell::new(false),
             waiting: RefCell::default(),
             waiting_to_arrive: Cell::new(0),
         })
@@ -42,13 +47,33 @@ impl Budget {
 
     /// For a request that is there.
     pub async fn whole(self: &Rc<Self>, bytes: usize) -> Permit {
-        self.permit(bytes, false).await
+        poll_fn(|context| {
+            // One that is larger than all there is goes alone.
+            let whole = self.used.get() - self.arriving.get();
+            if whole > 0 && whole + bytes > self.bytes_max / 2 {
+                return self.sleep(context);
+            }
+            self.used.set(self.used.get() + bytes);
+            Poll::Ready(())
+        })
+        .await;
+        Permit {
+            budget: Rc::clone(self),
+            bytes,
+            arriving: false,
+            express: false,
+        }
     }
 
-    /// For a large request that has begun to come, all of it at once: who begins to receive can also end.
-    pub async fn arriving(self: &Rc<Self>, bytes: usize) -> Permit {
-        let _waits = Waits::new(&self.waiting_to_arrive);
-        self.permit(bytes, true).await
+    /// For a large request that begins to come: of nothing yet.
+    #[must_use]
+    pub fn arriving(self: &Rc<Self>) -> Permit {
+        Permit {
+            budget: Rc::clone(self),
+            bytes: 0,
+            arriving: true,
+            express: false,
+        }
     }
 
     /// Whether somebody waits for what slow senders hold.
@@ -63,34 +88,9 @@ impl Budget {
         self.used.get()
     }
 
-    async fn permit(self: &Rc<Self>, bytes: usize, arriving: bool) -> Permit {
-        poll_fn(|context| {
-            if !self.has(bytes, arriving) {
-                self.waiting.borrow_mut().push(context.waker().clone());
-                return Poll::Pending;
-            }
-            self.used.set(self.used.get() + bytes);
-            if arriving {
-                self.arriving.set(self.arriving.get() + bytes);
-            }
-            Poll::Ready(())
-        })
-        .await;
-        Permit {
-            budget: Rc::clone(self),
-            bytes,
-            arriving,
-        }
-    }
-
-    /// One that is larger than the whole budget goes alone.
-    fn has(&self, bytes: usize, arriving: bool) -> bool {
-        let whole = self.used.get() - self.arriving.get();
-        if arriving {
-            let taken = self.arriving.get();
-            return taken == 0 || taken + bytes <= self.bytes_max / 2;
-        }
-        whole == 0 || whole + bytes <= self.bytes_max / 2
+    fn sleep(&self, context: &Context<'_>) -> Poll<()> {
+        self.waiting.borrow_mut().push(context.waker().clone());
+        Poll::Pending
     }
 
     fn give_back(&self) {
@@ -107,11 +107,39 @@ impl Permit {
         self.bytes
     }
 
+    /// Waits until so many bytes of a request that is arriving are permitted.
+    pub async fn grow(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return;
+        }
+        let budget = &self.budget;
+        let _waits = Waits::new(&budget.waiting_to_arrive);
+        poll_fn(|context| {
+            let has_room = budget.arriving.get() + more <= budget.bytes_max / 2;
+            if !has_room && !self.express && budget.express.get() {
+                return budget.sleep(context);
+            }
+            if !has_room {
+                self.express = true;
+                budget.express.set(true);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        budget.used.set(budget.used.get() + more);
+        budget.arriving.set(budget.arriving.get() + more);
+        self.bytes = bytes;
+    }
+
     /// The request is whole. It may take more than the half of those that are: nobody else can end its being held.
     pub fn arrived(&mut self) {
         if std::mem::take(&mut self.arriving) {
             let arriving = &self.budget.arriving;
             arriving.set(arriving.get() - self.bytes);
+            if std::mem::take(&mut self.express) {
+                self.budget.express.set(false);
+            }
             self.budget.give_back();
         }
     }
@@ -151,13 +179,21 @@ mod tests {
         block_on(poll_once(std::pin::pin!(future)))
     }
 
+    fn grown(budget: &Rc<Budget>, bytes: usize) -> Permit {
+        let mut permit = budget.arriving();
+        now(permit.grow(bytes)).expect("room");
+        permit
+    }
+
     #[test]
     fn slow_large_requests_take_half_and_small_ones_go_on() {
         let budget = Budget::new(100);
-        let first = now(budget.arriving(40)).expect("room");
-        assert!(now(budget.arriving(20)).is_none(), "more than half");
+        let first = grown(&budget, 40);
+        let express = grown(&budget, 20);
+        let mut third = budget.arriving();
+        assert!(now(third.grow(1)).is_none(), "one at a time beyond half");
         assert!(!budget.is_short(), "who gave up does not wait");
-        let mut waits = Box::pin(budget.arriving(20));
+        let mut waits = Box::pin(third.grow(10));
         assert!(now(&mut waits).is_none());
         assert!(budget.is_short());
         let small = now(budget.whole(50)).expect("the other half");
@@ -165,21 +201,29 @@ mod tests {
         drop(small);
         assert!(now(&mut waits).is_none());
         drop(first);
-        let mut large = now(&mut waits).expect("room again");
+        now(&mut waits).expect("room again");
         drop(waits);
-        large.arrived();
-        assert_eq!((budget.used(), budget.arriving.get()), (20, 0));
-        drop(large);
+        third.arrived();
+        assert_eq!((budget.used(), budget.arriving.get()), (30, 20));
+        drop((third, express));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn halves_of_requests_do_not_wait_for_each_other() {
+        let budget = Budget::new(100);
+        let mut halves = [grown(&budget, 25), grown(&budget, 25)];
+        let [one, other] = &mut halves;
+        now(one.grow(50)).expect("one goes on");
+        now(one.grow(1_000)).expect("to its end");
+        assert!(now(other.grow(50)).is_none());
+        one.arrived();
+        now(other.grow(50)).expect("then the other one");
     }
 
     #[test]
     fn what_is_larger_than_the_budget_goes_alone() {
         let budget = Budget::new(100);
-        let large = now(budget.arriving(1000)).expect("alone");
-        assert!(now(budget.arriving(1)).is_none());
-        drop(large);
-        assert!(now(budget.arriving(1)).is_some());
         let _large = now(budget.whole(1000)).expect("alone");
         assert!(now(budget.whole(1)).is_none());
     }

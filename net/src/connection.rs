@@ -295,7 +295,7 @@ impl Queue {
     }
 
     /// Waits until the shard has memory; `None`: nothing more is to be taken.
-    async fn permitted(&self, permit: impl Future<Output = Permit>) -> Option<Permit> {
+    async fn permitted<T>(&self, permit: impl Future<Output = T>) -> Option<T> {
         let mut permit = std::pin::pin!(permit);
         let permit = poll_fn(|context| {
             if !self.serves() {
@@ -476,11 +476,12 @@ impl Connection {
             let in_time = in_time(limits.send_time_max, bytes, bytes);
             return (!in_time).then_some(Rejected::SlowReader);
         }
-        if queue.in_flight.get() > 0 || queue.short_of_memory.get() {
+        if queue.in_flight.get() > 0 || (queue.short_of_memory.get() && !queue.partial.get()) {
             return None;
         }
         if queue.partial.get() {
-            // Where others wait for the memory it holds, what has come so far buys it no time.
+            // Where somebody waits for memory, what has come so far buys no time, and waiting is no excuse: else the halves
+            // that many hold would keep it short for ever.
             let bytes = queue.partial_bytes.get();
             let worth = if queue.budget.is_short() { 0 } else { bytes };
             let in_time = in_time(limits.request_time_max, bytes, worth);
@@ -582,12 +583,14 @@ async fn read(
             }
             admitted = true;
         }
-        if reserved.is_none()
-            && let Some(bytes) = frames.to_reserve(limits.frame_bytes_max)
-        {
-            queue.partial.set(false);
-            reserved = queue.permitted(queue.budget.arriving(bytes)).await;
-            queue.progressed.set(true);
+        if let Some(bytes) = frames.to_reserve(limits.frame_bytes_max) {
+            let permit = reserved.get_or_insert_with(|| queue.budget.arriving());
+            if permit.bytes() < bytes {
+                queue.partial.set(true);
+                if queue.permitted(permit.grow(bytes)).await.is_none() {
+                    return Ended::Closed;
+                }
+            }
         }
         match receive(socket, queue, frames, limits).await {
             Ok(0) => return Ended::Closed,

@@ -128,13 +128,18 @@ impl FrameBuffer {
         Err(FrameError::TooLarge { size, looks_like })
     }
 
-    /// How many bytes must be reserved before more of the frame that has begun is received; `None`: it is small, or has
-    /// sent too little yet to be believed.
+    /// How many bytes must be reserved before more of the frame that has begun is received: what has come and what the next
+    /// read is given. `None`: it is small, and needs no reservation.
     #[must_use]
     pub fn to_reserve(&self, bytes_max: usize) -> Option<usize> {
         let size = self.announced(bytes_max).ok()??;
-        let believed = self.proven > ROOM_MAX || self.buffer.len() >= TRUSTED_BYTES_FIRST;
-        (size > ROOM_MAX && believed).then_some(size)
+        let reserved = size.min(self.buffer.len() + self.trusted());
+        (size > ROOM_MAX).then_some(reserved)
+    }
+
+    /// Room made at once for a large frame.
+    fn trusted(&self) -> usize {
+        TRUSTED_BYTES_FIRST.max(self.proven).max(self.buffer.len())
     }
 
     /// What has come of the frame that has begun, behind its length.
@@ -158,7 +163,7 @@ impl FrameBuffer {
             Ok(Some(size)) => (4 + size).saturating_sub(self.buffer.len()),
             _ => 0,
         };
-        let trusted = missing.min(TRUSTED_BYTES_FIRST.max(self.proven).max(self.buffer.len()));
+        let trusted = missing.min(self.trusted());
         let wanted = trusted.max(self.room);
         if self.buffer.is_empty() && self.buffer.capacity() > 2 * wanted.max(self.proven) {
             // What a frame larger than usual has left behind.
@@ -289,6 +294,8 @@ mod tests {
             &[&(MAX as i32).to_be_bytes()[..], &[1]].concat(),
         );
         assert_eq!(frames.next_frame(MAX), Ok(None));
+        let reserved = frames.to_reserve(MAX).expect("a large frame");
+        assert!(reserved <= TRUSTED_BYTES_FIRST + 5);
         frames.make_room(MAX);
         assert!(frames.buffer().capacity() <= 2 * TRUSTED_BYTES_FIRST);
     }

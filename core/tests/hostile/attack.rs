@@ -1,7 +1,7 @@
 //! Fifty connections attack one shard; a well-behaved client of the other shard is timed, before and meanwhile, and the broker's
 //! memory is watched.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -194,12 +194,6 @@ fn run(attack: &Attack, address: &str, stop: &AtomicBool) -> Attacks {
         }
         // The pace of the attack, not a wait for anything.
         std::thread::sleep(Duration::from_millis(1).saturating_sub(round.elapsed()));
-    }
-    // What is cut is cut; the rest must still end when we go.
-    for mut stream in peers.into_iter().flatten() {
-        stream.set_nonblocking(false).expect("a socket option");
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        let _ = stream.read(&mut []);
     }
     done
 }

@@ -25,6 +25,7 @@ pub(crate) fn settings() -> BrokerSettings {
         .with("rinka.request.time.ms", &TIME.as_millis().to_string())
         .with("rinka.send.time.ms", &TIME.as_millis().to_string())
         .with("connections.max.idle.ms", &IDLE.as_millis().to_string())
+        .with("rinka.request.memory", "4194304")
         .with("max.connections.per.ip", &PER_ADDRESS.to_string())
 }
 
@@ -72,6 +73,47 @@ pub(crate) const ROWS: &[Row] = &[
             "cut before its time"
         );
     }),
+    row(
+        5,
+        "halves of large requests, more than there is memory for",
+        |stage| {
+            const PEERS: usize = 40;
+            let began = Instant::now();
+            let mut peers = Vec::new();
+            let memory = stage.peak_mib(|| {
+                let half = [
+                    &(50_i32 << 20).to_be_bytes()[..],
+                    &[0, 0, 0, 9],
+                    &[7; 3 << 20],
+                ]
+                .concat();
+                for _ in 0..PEERS {
+                    let peer = stage.connect();
+                    peer.0.set_nonblocking(true).expect("a socket option");
+                    peers.push((peer, 0));
+                }
+                while !peers.is_empty() {
+                    assert!(
+                        began.elapsed() < TIME + LATE,
+                        "{} are still open",
+                        peers.len()
+                    );
+                    peers.retain_mut(|(peer, sent)| match peer.0.write(&half[*sent..]) {
+                        Ok(more) => {
+                            // The rest comes in trickles.
+                            *sent = (*sent + more).min(half.len() - 1);
+                            true
+                        }
+                        Err(error) => error.kind() == ErrorKind::WouldBlock,
+                    });
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            // Half of 4 MiB on each of two shards, one request beyond it on each, and what each peer may have without asking.
+            memory.assert_grew_less_than(40);
+            large_topic(&stage.bootstrap, "after-halves", 1);
+        },
+    ),
     row(
         52,
         "more connections than one address may have; a storm of them",
