@@ -30,6 +30,8 @@ struct Attack {
     /// What a new connection begins with, and what it sends again and again.
     begins: fn(&mut Random) -> Vec<u8>,
     goes_on: fn(&mut Random) -> Vec<u8>,
+    /// How often each of its connections acts. One that is closed each time must leave ports for the others.
+    pace: Duration,
 }
 
 const ATTACKS: &[Attack] = &[
@@ -37,6 +39,7 @@ const ATTACKS: &[Attack] = &[
         name: "slow loris",
         begins: |_| vec![0, 0, 0x40, 0, 0, 3, 0, 9],
         goes_on: |_| vec![0],
+        pace: Duration::from_millis(1),
     },
     Attack {
         name: "announcements of 100 MiB",
@@ -49,21 +52,24 @@ const ATTACKS: &[Attack] = &[
             .concat()
         },
         goes_on: |_| vec![7; 1_000],
+        pace: Duration::from_millis(1),
     },
     Attack {
         name: "requests whose replies nobody reads",
         begins: |_| Vec::new(),
         goes_on: |_| request_frame(ApiKey::Metadata, 9, &all_topics()).repeat(100),
+        pace: Duration::from_millis(1),
     },
     Attack {
         name: "garbage",
-        begins: |random| (0..64).map(|_| random.draw() as u8).collect(),
+        begins: |_| Vec::new(),
         // A length that is taken, an API that exists, and then nothing that makes sense.
         goes_on: |random| {
             let mut frame = vec![0, 0, 0, 60, 0, random.below(4) as u8, 0, 9];
             frame.extend((0..56).map(|_| random.draw() as u8));
             frame
         },
+        pace: Duration::from_millis(20),
     },
 ];
 
@@ -167,7 +173,7 @@ struct Attacks {
     bytes: usize,
 }
 
-/// Every millisecond each connection sends what it can, and never reads; one that was cut is made anew.
+/// Each connection sends what it can, and never reads; one that was ended is made anew.
 fn run(attack: &Attack, address: &str, stop: &AtomicBool) -> Attacks {
     let mut random = Random::new(7);
     let mut done = Attacks::default();
@@ -175,6 +181,13 @@ fn run(attack: &Attack, address: &str, stop: &AtomicBool) -> Attacks {
     while !stop.load(Ordering::Relaxed) {
         let round = Instant::now();
         for peer in &mut peers {
+            // The end can be seen without reading what comes before it, where nothing does.
+            if peer
+                .as_ref()
+                .is_some_and(|stream| matches!(stream.peek(&mut [0]), Ok(0)))
+            {
+                *peer = None;
+            }
             let bytes = match peer {
                 Some(_) => (attack.goes_on)(&mut random),
                 None => {
@@ -193,7 +206,7 @@ fn run(attack: &Attack, address: &str, stop: &AtomicBool) -> Attacks {
             }
         }
         // The pace of the attack, not a wait for anything.
-        std::thread::sleep(Duration::from_millis(1).saturating_sub(round.elapsed()));
+        std::thread::sleep(attack.pace.saturating_sub(round.elapsed()));
     }
     done
 }
