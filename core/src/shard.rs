@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rinka_net::connection::Counters;
 use rinka_replication::partition::Leader;
 use rinka_storage::disk::Durability;
 use rinka_storage::disk::ring::RingDisk;
@@ -74,6 +75,8 @@ pub(crate) struct Shard {
     pub(crate) producer_ids: Cell<ProducerIds>,
     /// Of the clients connected to this shard.
     pub(crate) fetch_sessions: RefCell<Sessions>,
+    /// What they did, and what of it was rejected.
+    pub(crate) connection_counters: Rc<Counters>,
     /// One metadata change at a time; used on the metadata log's shard.
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
@@ -137,6 +140,7 @@ impl Shard {
             number,
             map: ShardMap::new(mailboxes.len()),
             fetch_sessions: RefCell::new(Sessions::new(node.config.fetch_sessions_max)),
+            connection_counters: Rc::default(),
             node,
             store,
             image: RefCell::default(),

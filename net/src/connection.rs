@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use glommio::GlommioError;
 
+use crate::budget::{Budget, Permit};
 use crate::frame::{FrameBuffer, FrameError};
+use crate::rejected::{Rejected, Rejections};
 use crate::socket::Socket;
 
 /// Replies gathered for one send: more would only delay the first of them. It also bounds what a peer that does not read
@@ -24,9 +26,12 @@ use crate::socket::Socket;
 const SEND_BYTES_MAX: usize = 1 << 20;
 const SEND_PARTS_MAX: usize = 512;
 
-/// Of the rest of a large request this much must come within `stall_max` again and again: a trickle of single bytes does
-/// not keep its memory for ever.
-const PROGRESS_BYTES: usize = 4 << 10;
+/// A large request, and a large reply, may take a second more for each of these: no working network is slower, and a
+/// trickle of single bytes does not keep its memory for ever.
+const BYTES_PER_SECOND_MIN: usize = 16 << 10;
+
+/// So much must move within the time for a small one again and again: what went fast at first buys no time for a stop.
+const MOVE_BYTES: usize = 4 << 10;
 
 /// An idle connection keeps its room for reading this long.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
@@ -43,12 +48,14 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// Requests taken and not yet answered. Kafka's clients have five in flight; a thousand would be one peer's memory.
     pub in_flight_max: usize,
-    /// Bytes of those requests.
+    /// Bytes of those requests, and of replies that are not sent yet.
     pub in_flight_bytes_max: usize,
     /// `connections.max.idle.ms`; `None`: never.
     pub idle_max: Option<Duration>,
-    /// For the rest of a request that has begun, and for a peer to take some of what is sent to it.
-    pub stall_max: Duration,
+    /// For a request to come, from its first byte; a large one has a little more time for what has come of it.
+    pub request_time_max: Duration,
+    /// For a peer to take what is sent to it; for a large reply a little more for what it has taken.
+    pub send_time_max: Duration,
 }
 
 impl Default for Limits {
@@ -58,7 +65,8 @@ impl Default for Limits {
             in_flight_max: 64,
             in_flight_bytes_max: 16 << 20,
             idle_max: Some(Duration::from_secs(600)),
-            stall_max: Duration::from_secs(30),
+            request_time_max: Duration::from_secs(30),
+            send_time_max: Duration::from_secs(30),
         }
     }
 }
@@ -70,7 +78,7 @@ pub enum Outcome {
     /// There will be none (acks=0).
     Silent,
     /// The peer does not speak our language: end the connection after the replies before.
-    Close(String),
+    Close(Rejected, String),
 }
 
 /// A reply.
@@ -78,7 +86,7 @@ pub enum Reply {
     /// Bytes to send, in parts.
     Send(Vec<Bytes>),
     /// Nothing can be said: end the connection.
-    Close(String),
+    Close(Rejected, String),
 }
 
 /// What a connection's frames mean.
@@ -90,6 +98,15 @@ pub trait Service: 'static {
     /// Called for each frame in the order of arrival. It must begin the work before it returns, which keeps the order of
     /// appends; the longer it takes, the longer the peer waits to be read again.
     async fn call(&self, frame: Bytes) -> Outcome;
+
+    /// Whether a frame is worth receiving, told by its first bytes: called once at most, with four of them or more, and only
+    /// for a frame that did not come in one piece.
+    ///
+    /// # Errors
+    /// Why it is not: the connection ends after the replies before.
+    fn admit(&self, _begun: &[u8]) -> Result<(), (Rejected, String)> {
+        Ok(())
+    }
 }
 
 /// Why a connection ended.
@@ -100,7 +117,20 @@ pub enum Ended {
     Io(io::Error),
     Frame(FrameError),
     /// The service closed it.
-    Refused(String),
+    Refused(Rejected, String),
+}
+
+impl Ended {
+    /// The kind of input that ended it, if that was the reason.
+    #[must_use]
+    pub fn rejected(&self) -> Option<Rejected> {
+        match self {
+            Self::Closed | Self::Io(_) => None,
+            Self::Frame(FrameError::TooSmall(_)) => Some(Rejected::Malformed),
+            Self::Frame(FrameError::TooLarge { .. }) => Some(Rejected::FrameTooLarge),
+            Self::Refused(kind, _) => Some(*kind),
+        }
+    }
 }
 
 impl fmt::Display for Ended {
@@ -109,7 +139,7 @@ impl fmt::Display for Ended {
             Self::Closed => formatter.write_str("closed by the peer"),
             Self::Io(error) => error.fmt(formatter),
             Self::Frame(error) => error.fmt(formatter),
-            Self::Refused(reason) => formatter.write_str(reason),
+            Self::Refused(_, reason) => formatter.write_str(reason),
         }
     }
 }
@@ -134,6 +164,9 @@ pub struct Counters {
     pub replies: Cell<u64>,
     pub sends: Cell<u64>,
     pub bytes_out: Cell<u64>,
+    /// Bytes of replies that are made and not yet sent.
+    pub unsent: Cell<usize>,
+    pub rejected: Rejections,
 }
 
 impl Counters {
@@ -172,15 +205,21 @@ enum Phase {
 }
 
 /// What the two tasks of a connection share. Each sleeps on wakers of its own, so that a reply wakes nobody but the writer.
-#[derive(Default)]
 struct Queue {
     replies: RefCell<VecDeque<Pending>>,
     in_flight: Cell<usize>,
     in_flight_bytes: Cell<usize>,
+    /// Of the replies that are being sent: all of them, and what the peer has taken.
+    reply_bytes: Cell<usize>,
+    sent_bytes: Cell<usize>,
     phase: Cell<Phase>,
     reading_ended: Cell<bool>,
     /// A frame has begun, and the reader waits for the rest of it.
     partial: Cell<bool>,
+    /// What has come of it.
+    partial_bytes: Cell<usize>,
+    /// The reader waits for the shard's memory, which is not the peer's fault.
+    short_of_memory: Cell<bool>,
     sending: Cell<bool>,
     /// From outside, not by an error.
     was_cut: Cell<bool>,
@@ -191,6 +230,8 @@ struct Queue {
     /// for each request would cost more than it tells.
     progressed: Cell<bool>,
     last_progress: Cell<Option<Instant>>,
+    /// How many bytes had moved of what is under way when [`Connection::overdue`] last saw [`MOVE_BYTES`] more, and when.
+    last_move: Cell<Option<(usize, Instant)>>,
     /// The reader, waiting for bytes.
     receiver: RefCell<Option<Waker>>,
     /// The reader, waiting for replies to make room.
@@ -198,11 +239,12 @@ struct Queue {
     /// The writer, waiting for a reply to wait for.
     writer: RefCell<Option<Waker>>,
     counters: Rc<Counters>,
+    budget: Rc<Budget>,
 }
 
 struct Pending {
     reply: Pin<Box<dyn Future<Output = Reply>>>,
-    bytes: usize,
+    permit: Permit,
 }
 
 fn wake(waker: &RefCell<Option<Waker>>) {
@@ -241,7 +283,8 @@ impl Queue {
     async fn has_room(&self, limits: &Limits) {
         poll_fn(|context| {
             let full = self.in_flight.get() >= limits.in_flight_max
-                || self.in_flight_bytes.get() >= limits.in_flight_bytes_max;
+                || self.in_flight_bytes.get() + self.reply_bytes.get()
+                    >= limits.in_flight_bytes_max;
             if !full || !self.serves() {
                 return Poll::Ready(());
             }
@@ -251,19 +294,49 @@ impl Queue {
         .await;
     }
 
-    fn push(&self, reply: Pin<Box<dyn Future<Output = Reply>>>, bytes: usize) {
+    /// Waits until the shard has memory; `None`: nothing more is to be taken.
+    async fn permitted<T>(&self, permit: impl Future<Output = T>) -> Option<T> {
+        let mut permit = std::pin::pin!(permit);
+        let permit = poll_fn(|context| {
+            if !self.serves() {
+                return Poll::Ready(None);
+            }
+            sleep_on(&self.room, context);
+            let permit = permit.as_mut().poll(context).map(Some);
+            self.short_of_memory.set(permit.is_pending());
+            permit
+        })
+        .await;
+        self.short_of_memory.set(false);
+        permit
+    }
+
+    fn push(&self, reply: Pin<Box<dyn Future<Output = Reply>>>, permit: Permit) {
         self.in_flight.set(self.in_flight.get() + 1);
-        self.in_flight_bytes.set(self.in_flight_bytes.get() + bytes);
+        let bytes = self.in_flight_bytes.get() + permit.bytes();
+        self.in_flight_bytes.set(bytes);
         self.replies
             .borrow_mut()
-            .push_back(Pending { reply, bytes });
+            .push_back(Pending { reply, permit });
         wake(&self.writer);
     }
 
-    fn done(&self, bytes: usize) {
+    /// The reply is made; the request's memory is free.
+    fn done(&self, permit: Permit) {
         self.in_flight.set(self.in_flight.get() - 1);
-        self.in_flight_bytes.set(self.in_flight_bytes.get() - bytes);
+        let bytes = self.in_flight_bytes.get() - permit.bytes();
+        self.in_flight_bytes.set(bytes);
+        drop(permit);
         wake(&self.room);
+    }
+
+    fn unsent(&self, bytes: usize) {
+        let all = &self.counters.unsent;
+        all.set(all.get() - self.reply_bytes.replace(bytes) + bytes);
+        self.sent_bytes.set(0);
+        if bytes == 0 {
+            wake(&self.room);
+        }
     }
 
     async fn next(&self) -> Option<Pending> {
@@ -285,18 +358,32 @@ impl Queue {
 }
 
 impl Connection {
+    /// A connection whose doings are counted there, and whose requests take of that memory.
     #[must_use]
-    pub fn new(socket: Socket) -> Self {
-        Self::counted(socket, Rc::default())
-    }
-
-    /// A connection whose doings are counted there.
-    #[must_use]
-    pub fn counted(socket: Socket, counters: Rc<Counters>) -> Self {
+    pub fn new(socket: Socket, counters: Rc<Counters>, budget: Rc<Budget>) -> Self {
         let queue = Queue {
-            counters,
+            replies: RefCell::default(),
+            in_flight: Cell::default(),
+            in_flight_bytes: Cell::default(),
+            reply_bytes: Cell::default(),
+            sent_bytes: Cell::default(),
+            phase: Cell::default(),
+            reading_ended: Cell::default(),
+            partial: Cell::default(),
+            partial_bytes: Cell::default(),
+            short_of_memory: Cell::default(),
+            sending: Cell::default(),
+            was_cut: Cell::default(),
+            holds_much: Cell::default(),
+            release: Cell::default(),
             progressed: Cell::new(true),
-            ..Queue::default()
+            last_progress: Cell::default(),
+            last_move: Cell::default(),
+            receiver: RefCell::default(),
+            room: RefCell::default(),
+            writer: RefCell::default(),
+            counters,
+            budget,
         };
         Self {
             socket: Rc::new(socket),
@@ -326,6 +413,7 @@ impl Connection {
         let failed = matches!(written, Some(Ended::Io(_)));
         self.queue
             .enter(if failed { Phase::Cut } else { Phase::Finishing });
+        self.queue.unsent(0);
         self.queue.replies.borrow_mut().clear();
         if let Some(begun) = waiting {
             // Its work may be half done: a topic created, say, but not yet published.
@@ -334,7 +422,7 @@ impl Connection {
         let read = reader.await;
         let ended = match (read, written) {
             // Of two ends the one that belongs to the earlier frame is the reason.
-            (_, Some(ended @ Ended::Refused(_))) | (Ended::Closed, Some(ended)) => ended,
+            (_, Some(ended @ Ended::Refused(..))) | (Ended::Closed, Some(ended)) => ended,
             (ended, _) => ended,
         };
         self.linger().await;
@@ -355,23 +443,49 @@ impl Connection {
         self.socket.close();
     }
 
+    /// Cuts it for what its peer did or did not do, and counts that.
+    pub fn cut_for(&self, kind: Rejected) {
+        if self.queue.phase.get() != Phase::Cut {
+            self.queue.counters.rejected.add(kind);
+        }
+        self.cut();
+    }
+
     /// Whether the connection has waited longer than it may, and for what. Call it from time to time: how often decides
     /// how exact it is, and an idle connection gives memory back meanwhile.
     #[must_use]
-    pub fn overdue(&self, limits: &Limits, now: Instant) -> Option<&'static str> {
+    pub fn overdue(&self, limits: &Limits, now: Instant) -> Option<Rejected> {
         let queue = &self.queue;
         if queue.progressed.take() {
             queue.last_progress.set(Some(now));
+            queue.last_move.set(None);
         }
         let waited = now.saturating_duration_since(queue.last_progress.get()?);
+        let in_time = |time_max: Duration, bytes: usize, worth: usize| {
+            let last = queue
+                .last_move
+                .get()
+                .filter(|last| bytes < last.0 + MOVE_BYTES);
+            let (_, moved) = last.unwrap_or((bytes, now));
+            queue.last_move.set(last.or(Some((bytes, now))));
+            now.saturating_duration_since(moved) <= time_max
+                && waited <= time_max + Duration::from_secs((worth / BYTES_PER_SECOND_MIN) as u64)
+        };
         if queue.sending.get() {
-            return (waited > limits.stall_max).then_some("it does not read what is sent to it");
+            let bytes = queue.sent_bytes.get();
+            let in_time = in_time(limits.send_time_max, bytes, bytes);
+            return (!in_time).then_some(Rejected::SlowReader);
         }
-        if queue.in_flight.get() > 0 {
+        if queue.in_flight.get() > 0 || (queue.short_of_memory.get() && !queue.partial.get()) {
             return None;
         }
         if queue.partial.get() {
-            return (waited > limits.stall_max).then_some("the rest of a request does not come");
+            // Where somebody waits for memory, what has come so far buys no time, and waiting is no excuse: else the halves
+            // that many hold would keep it short for ever.
+            let bytes = queue.partial_bytes.get();
+            let worth = if queue.budget.is_short() { 0 } else { bytes };
+            let in_time = in_time(limits.request_time_max, bytes, worth);
+            return (!in_time).then_some(Rejected::SlowRequest);
         }
         if waited > RELEASE_AFTER && queue.holds_much.take() {
             queue.release.set(true);
@@ -380,13 +494,13 @@ impl Connection {
         limits
             .idle_max
             .filter(|idle| waited > *idle)
-            .map(|_| "it was idle (connections.max.idle.ms)")
+            .map(|_| Rejected::Idle)
     }
 
     /// Waits until the peer has seen that we are done, within limits.
     async fn linger(&self) {
         self.socket.stop_sending();
-        let mut unread = BytesMut::with_capacity(PROGRESS_BYTES);
+        let mut unread = BytesMut::with_capacity(4 << 10);
         let mut bytes = 0;
         let until_its_end = async {
             while bytes < LINGER_BYTES_MAX {
@@ -411,12 +525,15 @@ impl Connection {
 
     fn count(&self, ended: &Ended) {
         let counters = &self.queue.counters;
+        if let Some(kind) = ended.rejected().filter(|_| !self.queue.was_cut.get()) {
+            counters.rejected.add(kind);
+        }
         let count = match ended {
             _ if self.queue.was_cut.get() => &counters.closed_by_cut,
             Ended::Closed => &counters.closed,
             Ended::Io(_) => &counters.closed_by_error,
             Ended::Frame(_) => &counters.closed_by_frame,
-            Ended::Refused(_) => &counters.closed_by_service,
+            Ended::Refused(..) => &counters.closed_by_service,
         };
         add(count, 1);
     }
@@ -430,8 +547,9 @@ async fn read(
     limits: &Limits,
 ) -> Ended {
     let counters = &queue.counters;
-    // What came of a request since that last counted as progress.
-    let mut trickled = 0;
+    // Memory for a large frame that has begun.
+    let mut reserved = None;
+    let mut admitted = false;
     loop {
         while queue.serves() {
             let frame = match frames.next_frame(limits.frame_bytes_max) {
@@ -439,30 +557,49 @@ async fn read(
                 Ok(None) => break,
                 Err(error) => return Ended::Frame(error),
             };
+            queue.progressed.set(true);
             queue.has_room(limits).await;
-            if !queue.serves() {
+            let permit = match reserved.take() {
+                Some(permit) => Some(permit),
+                None => queue.permitted(queue.budget.whole(frame.len())).await,
+            };
+            let Some(mut permit) = permit.filter(|_| queue.serves()) else {
                 return Ended::Closed;
-            }
+            };
+            permit.arrived();
             add(&counters.frames, 1);
             queue.progressed.set(true);
-            trickled = 0;
-            let bytes = frame.len();
+            admitted = false;
             match service.call(frame).await {
-                Outcome::Reply(reply) => queue.push(reply, bytes),
+                Outcome::Reply(reply) => queue.push(reply, permit),
                 Outcome::Silent => {}
-                Outcome::Close(reason) => return Ended::Refused(reason),
+                Outcome::Close(kind, reason) => return Ended::Refused(kind, reason),
             }
             glommio::yield_if_needed().await;
+        }
+        if !admitted && frames.begun().len() >= 4 {
+            if let Err((kind, reason)) = service.admit(frames.begun()) {
+                return Ended::Refused(kind, reason);
+            }
+            admitted = true;
+        }
+        if let Some(bytes) = frames.to_reserve(limits.frame_bytes_max) {
+            let permit = reserved.get_or_insert_with(|| queue.budget.arriving());
+            if permit.bytes() < bytes {
+                queue.partial.set(true);
+                if queue.permitted(permit.grow(bytes)).await.is_none() {
+                    return Ended::Closed;
+                }
+            }
         }
         match receive(socket, queue, frames, limits).await {
             Ok(0) => return Ended::Closed,
             Ok(received) => {
                 add(&counters.reads, 1);
                 add(&counters.bytes_in, received);
-                trickled += received;
-                if !queue.partial.replace(false) || trickled >= PROGRESS_BYTES {
+                // The first bytes of a request begin its time, those that follow do not prolong it.
+                if !queue.partial.replace(false) {
                     queue.progressed.set(true);
-                    trickled = 0;
                 }
             }
             Err(error) => return Ended::Io(error),
@@ -479,6 +616,7 @@ async fn receive(
 ) -> io::Result<usize> {
     frames.make_room(limits.frame_bytes_max);
     queue.partial.set(frames.is_partial());
+    queue.partial_bytes.set(frames.received_bytes());
     queue.holds_much.set(frames.holds_much());
     let (received, room) = poll_fn(|context| {
         if !queue.serves() {
@@ -511,7 +649,7 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
             None => queue.next().await?,
         };
         let reply = first.reply.as_mut().await;
-        queue.done(first.bytes);
+        queue.done(first.permit);
         if queue.phase.get() == Phase::Cut {
             return None;
         }
@@ -528,7 +666,7 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
             };
             match futures_lite::future::poll_once(next.reply.as_mut()).await {
                 Some(reply) => {
-                    queue.done(next.bytes);
+                    queue.done(next.permit);
                     match take(reply, &mut parts) {
                         Ok(more) => bytes += more,
                         Err(ended) => {
@@ -547,14 +685,17 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
         add(&counters.replies, replies);
         queue.progressed.set(true);
         queue.sending.set(true);
+        queue.unsent(bytes);
         let sent = socket
             .send(&mut parts, |bytes| {
-                queue.progressed.set(true);
+                queue.sent_bytes.set(queue.sent_bytes.get() + bytes);
                 add(&counters.sends, 1);
                 add(&counters.bytes_out, bytes);
             })
             .await;
         queue.sending.set(false);
+        queue.progressed.set(true);
+        queue.unsent(0);
         if let Err(error) = sent {
             return Some(Ended::Io(error));
         }
@@ -571,7 +712,7 @@ fn take(reply: Reply, parts: &mut Vec<Bytes>) -> Result<usize, Ended> {
             parts.extend(reply);
             Ok(bytes)
         }
-        Reply::Close(reason) => Err(Ended::Refused(reason)),
+        Reply::Close(kind, reason) => Err(Ended::Refused(kind, reason)),
     }
 }
 

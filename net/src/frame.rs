@@ -128,6 +128,32 @@ impl FrameBuffer {
         Err(FrameError::TooLarge { size, looks_like })
     }
 
+    /// How many bytes must be reserved before more of the frame that has begun is received: what has come and what the next
+    /// read is given. `None`: it is small, and needs no reservation.
+    #[must_use]
+    pub fn to_reserve(&self, bytes_max: usize) -> Option<usize> {
+        let size = self.announced(bytes_max).ok()??;
+        let reserved = size.min(self.buffer.len() + self.trusted());
+        (size > ROOM_MAX).then_some(reserved)
+    }
+
+    /// Room made at once for a large frame.
+    fn trusted(&self) -> usize {
+        TRUSTED_BYTES_FIRST.max(self.proven).max(self.buffer.len())
+    }
+
+    /// What has come of the frame that has begun, behind its length.
+    #[must_use]
+    pub fn begun(&self) -> &[u8] {
+        self.buffer.get(4..).unwrap_or_default()
+    }
+
+    /// Bytes that belong to no whole frame yet.
+    #[must_use]
+    pub fn received_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Makes room to receive into: see [`FrameBuffer::buffer`].
     ///
     /// An honest frame of 100 MiB from a stranger gets 64 KiB, 128 KiB, 256 KiB, ... as its bytes arrive, so that each byte
@@ -137,7 +163,7 @@ impl FrameBuffer {
             Ok(Some(size)) => (4 + size).saturating_sub(self.buffer.len()),
             _ => 0,
         };
-        let trusted = missing.min(TRUSTED_BYTES_FIRST.max(self.proven).max(self.buffer.len()));
+        let trusted = missing.min(self.trusted());
         let wanted = trusted.max(self.room);
         if self.buffer.is_empty() && self.buffer.capacity() > 2 * wanted.max(self.proven) {
             // What a frame larger than usual has left behind.
@@ -268,6 +294,8 @@ mod tests {
             &[&(MAX as i32).to_be_bytes()[..], &[1]].concat(),
         );
         assert_eq!(frames.next_frame(MAX), Ok(None));
+        let reserved = frames.to_reserve(MAX).expect("a large frame");
+        assert!(reserved <= TRUSTED_BYTES_FIRST + 5);
         frames.make_room(MAX);
         assert!(frames.buffer().capacity() <= 2 * TRUSTED_BYTES_FIRST);
     }

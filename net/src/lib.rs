@@ -2,8 +2,10 @@
 //!
 //! Knows no log, no topic's state and no shard; what a request means is core's business.
 
+pub mod budget;
 pub mod connection;
 pub mod frame;
 pub mod listener;
+pub mod rejected;
 pub mod socket;
 pub mod wire;

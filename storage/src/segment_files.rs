@@ -617,6 +617,10 @@ impl<D: Disk> SegmentFiles<D> {
                     break;
                 }
                 window.load(&*file, position, size, end).await?;
+                if !window.holds(position, size) {
+                    // The file is shorter than it was when the log said so.
+                    return Err(damaged(position));
+                }
             }
             let start = usize::try_from(position - window.start).expect("windows are small");
             let batch = window.bytes.slice(start..start + size);

@@ -3,14 +3,17 @@
 //! Knows nothing of requests.
 
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use glommio::net::TcpStream;
+use rinka_net::budget::Budget;
 use rinka_net::connection::{Connection, Ended, Limits};
 use rinka_net::listener::Acceptor;
+use rinka_net::rejected::Rejected;
 use rinka_net::socket::Socket;
 use rustc_hash::FxHashMap;
 
@@ -30,9 +33,13 @@ pub(crate) struct Connections {
     acceptors: Vec<Acceptor>,
 }
 
-#[derive(Default)]
 struct Open {
     connections: RefCell<FxHashMap<u64, Rc<Connection>>>,
+    /// How many of them come from each address.
+    by_address: RefCell<FxHashMap<IpAddr, usize>>,
+    connections_max: usize,
+    per_address_max: usize,
+    budget: Rc<Budget>,
     next: Cell<u64>,
     stopping: Cell<bool>,
 }
@@ -44,19 +51,26 @@ impl Connections {
         let limits = Rc::new(Limits {
             frame_bytes_max: usize::try_from(config.socket_request_bytes_max).unwrap_or(usize::MAX),
             idle_max: config.connection_idle_ms_max.map(Duration::from_millis),
+            request_time_max: Duration::from_millis(config.request_time_ms_max),
+            send_time_max: Duration::from_millis(config.send_time_ms_max),
             ..Limits::default()
         });
-        // Each shard takes its share of `max.connections`.
-        let connections_max = (config.connections_max / shard.shards()).max(1);
-        let open = Rc::new(Open::default());
+        // Each shard takes its share: the kernel spreads connections evenly, and shards do not count together.
+        let share = |connections: usize| connections.div_ceil(shard.shards()).max(1);
+        let open = Rc::new(Open {
+            connections: RefCell::default(),
+            by_address: RefCell::default(),
+            connections_max: share(config.connections_max),
+            per_address_max: share(config.connections_per_ip_max),
+            budget: Budget::new(config.request_memory_bytes),
+            next: Cell::default(),
+            stopping: Cell::default(),
+        });
         let mut acceptors = Vec::with_capacity(listeners.len());
         for ShardListener { listener, socket } in listeners {
             let (open, shard, limits) = (Rc::clone(&open), Rc::clone(shard), Rc::clone(&limits));
             let acceptor = rinka_net::listener::accept(socket, move |stream| {
-                if open.stopping.get() || open.connections.borrow().len() >= connections_max {
-                    log::debug!(
-                        "a connection was refused: there are {connections_max} on this shard (max.connections)"
-                    );
+                if open.stopping.get() {
                     return;
                 }
                 open.take(&shard, listener, stream, &limits);
@@ -101,18 +115,27 @@ impl Open {
         stream: TcpStream,
         limits: &Rc<Limits>,
     ) {
+        let Ok(peer) = stream.peer_addr() else {
+            // It is gone already.
+            return;
+        };
+        let address = peer.ip().to_canonical();
+        let counters = Rc::clone(&shard.connection_counters);
+        if let Some(key) = self.is_full(address) {
+            log::debug!("{peer}: no more connections are taken on this shard ({key})");
+            counters.rejected.add(Rejected::TooManyConnections);
+            return;
+        }
         let local = stream
             .local_addr()
             .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
-        let peer = stream.peer_addr().map_or_else(
-            |_| "an unknown peer".to_owned(),
-            |address| address.to_string(),
-        );
-        let connection = Rc::new(Connection::new(Socket::new(stream)));
+        let (socket, budget) = (Socket::new(stream), Rc::clone(&self.budget));
+        let connection = Rc::new(Connection::new(socket, counters, budget));
         let number = self.next.replace(self.next.get() + 1);
         self.connections
             .borrow_mut()
             .insert(number, Rc::clone(&connection));
+        *self.by_address.borrow_mut().entry(address).or_default() += 1;
         let context = Rc::new(Context {
             shard: Rc::clone(shard),
             listener,
@@ -126,17 +149,36 @@ impl Open {
                 // Once per connection, which it ends.
                 ended => log::info!("{peer}: connection closed: {ended}"),
             }
-            open.connections.borrow_mut().remove(&number);
+            open.leave(number, address);
         })
         .detach();
+    }
+
+    /// The key whose limit is reached.
+    fn is_full(&self, address: IpAddr) -> Option<&'static str> {
+        if self.connections.borrow().len() >= self.connections_max {
+            return Some("max.connections");
+        }
+        let of_address = self.by_address.borrow().get(&address).copied();
+        (of_address.unwrap_or(0) >= self.per_address_max).then_some("max.connections.per.ip")
+    }
+
+    fn leave(&self, number: u64, address: IpAddr) {
+        self.connections.borrow_mut().remove(&number);
+        if let Entry::Occupied(mut count) = self.by_address.borrow_mut().entry(address) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     fn sweep(&self, limits: &Limits) {
         let now = Instant::now();
         for connection in self.connections.borrow().values() {
-            if let Some(reason) = connection.overdue(limits, now) {
-                log::debug!("a connection is closed: {reason}");
-                connection.cut();
+            if let Some(kind) = connection.overdue(limits, now) {
+                log::debug!("a connection is closed: {}", kind.name());
+                connection.cut_for(kind);
             }
         }
     }

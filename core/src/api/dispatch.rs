@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use rinka_net::connection::{Outcome, Reply, Service};
+use rinka_net::rejected::Rejected;
 use rinka_net::wire::{
     ApiKey, DecodeError, Field, Reader, RequestHeader, Version, decode_request_header,
     encode_response,
@@ -28,29 +29,47 @@ impl Service for Dispatch {
         let mut reader = Reader::new(frame);
         match self.start(&mut reader).await {
             Ok(outcome) => outcome,
-            Err(error) => Outcome::Close(format!("a request cannot be read: {error}")),
+            Err(error) => Outcome::Close(
+                Rejected::Malformed,
+                format!("a request cannot be read: {error}"),
+            ),
         }
     }
+
+    fn admit(&self, begun: &[u8]) -> Result<(), (Rejected, String)> {
+        let &[a, b, c, d, ..] = begun else {
+            return Ok(());
+        };
+        offered(i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d])).map(|_| ())
+    }
+}
+
+/// The API and whether it has this version; of ApiVersions any is taken, to be answered with the ones there are (KIP-511).
+fn offered(api_key: i16, version: i16) -> Result<(ApiKey, bool), (Rejected, String)> {
+    let Some(api) = ApiKey::from_number(api_key) else {
+        let reason = format!("API key {api_key} is not offered");
+        return Err((Rejected::UnknownApi, reason));
+    };
+    let known = api.versions().contains(version);
+    if !known && api != ApiKey::ApiVersions {
+        let reason = format!("{api} version {version} is not offered");
+        return Err((Rejected::UnknownApi, reason));
+    }
+    Ok((api, known))
 }
 
 impl Dispatch {
     async fn start(&self, reader: &mut Reader) -> Result<Outcome, DecodeError> {
         let header = decode_request_header(reader)?;
-        let Some(api) = ApiKey::from_number(header.api_key) else {
-            return Ok(Outcome::Close(format!(
-                "API key {} is not offered",
-                header.api_key
-            )));
-        };
         let version = header.api_version;
-        if !api.versions().contains(version) {
-            // Only of this API Kafka answers a version it does not know, so that clients can find a common one (KIP-511).
-            return Ok(match api {
-                ApiKey::ApiVersions => reply(&header, api, 0, async {
-                    api_versions::unsupported_version()
-                }),
-                _ => Outcome::Close(format!("{api} version {version} is not offered")),
-            });
+        let (api, known) = match offered(header.api_key, version) {
+            Ok(offered) => offered,
+            Err((kind, reason)) => return Ok(Outcome::Close(kind, reason)),
+        };
+        if !known {
+            return Ok(reply(&header, api, 0, async {
+                api_versions::unsupported_version()
+            }));
         }
         let read = Version {
             number: version,

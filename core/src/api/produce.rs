@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rinka_net::connection::{Outcome, Reply};
+use rinka_net::rejected::Rejected;
 use rinka_net::wire::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
@@ -83,10 +84,13 @@ pub(super) async fn start(
             .iter()
             .flat_map(|topic| &topic.partition_responses);
         match partitions.find(|partition| partition.error_code.is_error()) {
-            Some(failed) => Reply::Close(format!(
-                "a produce request with acks=0 failed: {}",
-                failed.error_code
-            )),
+            Some(failed) => Reply::Close(
+                Rejected::Unanswerable,
+                format!(
+                    "a produce request with acks=0 failed: {}",
+                    failed.error_code
+                ),
+            ),
             None => Reply::Send(Vec::new()),
         }
     }))

@@ -33,6 +33,9 @@ pub struct BrokerConfig {
     pub connection_idle_ms_max: Option<u64>,
     pub connections_max: usize,
     pub connections_per_ip_max: usize,
+    pub request_time_ms_max: u64,
+    pub send_time_ms_max: u64,
+    pub request_memory_bytes: usize,
 
     pub retention_check_interval_ms: u64,
     pub producer_id_expiration_ms: i64,
@@ -238,6 +241,9 @@ impl Collector {
             connection_idle_ms_max: u64::try_from(self.raw_number("connections.max.idle.ms")).ok(),
             connections_max: self.number("max.connections"),
             connections_per_ip_max: self.number("max.connections.per.ip"),
+            request_time_ms_max: self.number("rinka.request.time.ms"),
+            send_time_ms_max: self.number("rinka.send.time.ms"),
+            request_memory_bytes: self.number("rinka.request.memory"),
 
             retention_check_interval_ms: self.number("log.retention.check.interval.ms"),
             producer_id_expiration_ms: self.number("producer.id.expiration.ms"),

@@ -200,6 +200,9 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     honoured("rinka.ack", TEXT, Some("flushed"), OneOf(ACKS), "What an ack waited for, unless the topic says otherwise. flushed: survives power loss. written: survives the end of the process."),
     honoured("rinka.memory", Long, Some("67108864"), Between(1 << 20, 1 << 40), "Bytes of cache per shard."),
     honoured("rinka.journal.bytes", Long, Some("268435456"), Between(64 << 20, 1 << 40), "Bytes of journal on disk per shard; bounds the work of recovery."),
+    honoured("rinka.request.memory", Long, Some("268435456"), Between(1 << 20, 1 << 40), "Bytes of requests that a shard holds, half of them of large ones that are still arriving; beyond it sockets are not read."),
+    honoured("rinka.request.time.ms", Int, Some("30000"), Between(1, 3_600_000), "How long a request may take to arrive, from its first byte, and a second more for each 16 KiB that came."),
+    honoured("rinka.send.time.ms", Int, Some("30000"), Between(1, 3_600_000), "How long a client may take to read a reply, and a second more for each 16 KiB that it took."),
     honoured("rinka.spin.us", Int, Some("0"), Between(0, 1000), "How long an idle shard polls before it sleeps: buys latency with CPU."),
     honoured("rinka.shutdown.ms", Int, Some("10000"), Between(0, 3_600_000), "How long shutdown waits for requests under way."),
     // Told to tools, which read features from it.

@@ -142,6 +142,12 @@ impl Broker {
         self.program != Program::RunsAlready
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        let child = self.process.as_ref();
+        child.expect("a broker that this suite started").id()
+    }
+
     /// Changes what the next start is given.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings = std::mem::take(&mut self.settings).with(key, value);
@@ -218,6 +224,13 @@ impl Broker {
             .expect("no panic while held")
             .text
             .clone()
+    }
+
+    /// Waits until it has printed a line with that text; panics when it does not in time.
+    pub(crate) fn wait_for_line(&self, text: &str, within: Duration) {
+        if let Err(problem) = self.output.wait_for(text, Instant::now() + within) {
+            panic!("{problem}");
+        }
     }
 
     /// Panics when it ended by itself.

@@ -100,6 +100,13 @@ fn echo(frame: &Bytes) -> Reply {
 }
 
 impl Service for Scripted {
+    fn admit(&self, begun: &[u8]) -> Result<(), (Rejected, String)> {
+        if begun.starts_with(b"\xFF\xFF") {
+            return Err((Rejected::UnknownApi, "not admitted".to_owned()));
+        }
+        Ok(())
+    }
+
     async fn call(&self, frame: Bytes) -> Outcome {
         let queue = &self.connection.as_ref().expect("given").queue;
         assert!(
@@ -108,8 +115,11 @@ impl Service for Scripted {
         );
         let reply = |reply: Reply| Outcome::Reply(Box::pin(async move { reply }));
         match frame.last().expect("a frame has eight bytes at least") {
-            b'!' => Outcome::Close("an exclamation mark".to_owned()),
-            b'?' => reply(Reply::Close("a question mark".to_owned())),
+            b'!' => Outcome::Close(Rejected::Malformed, "an exclamation mark".to_owned()),
+            b'?' => reply(Reply::Close(
+                Rejected::Unanswerable,
+                "a question mark".to_owned(),
+            )),
             b'.' => Outcome::Silent,
             b'F' => {
                 self.connection.as_ref().expect("given").finish();
@@ -169,17 +179,20 @@ fn serve(limits: Limits, client: impl FnOnce(TcpStream)) -> Told {
         let ended = Rc::new(RefCell::new(None));
         let bell = Rc::new(Bell::default());
         let (counts, end, rings) = (Rc::clone(&counters), Rc::clone(&ended), Rc::clone(&bell));
+        let memory = Budget::new(1 << 30);
+        let budget = Rc::clone(&memory);
         let acceptor = crate::listener::accept(socket, move |stream| {
             let (limits, tell) = (Rc::new(limits.clone()), tell.clone());
             let (counts, end, rings) = (Rc::clone(&counts), Rc::clone(&end), Rc::clone(&rings));
+            let budget = Rc::clone(&budget);
             glommio::spawn_local(async move {
-                let connection = Rc::new(Connection::counted(Socket::new(stream), counts));
+                let connection = Rc::new(Connection::new(Socket::new(stream), counts, budget));
                 let (watched, bounds) = (Rc::clone(&connection), Rc::clone(&limits));
                 let watch = glommio::spawn_local(async move {
                     loop {
                         glommio::timer::sleep(Duration::from_millis(20)).await;
-                        if watched.overdue(&bounds, Instant::now()).is_some() {
-                            watched.cut();
+                        if let Some(kind) = watched.overdue(&bounds, Instant::now()) {
+                            watched.cut_for(kind);
                         }
                     }
                 });
@@ -201,6 +214,8 @@ fn serve(limits: Limits, client: impl FnOnce(TcpStream)) -> Told {
         acceptor.stop().await;
         let ended = ended.borrow_mut().take().expect("the bell rang");
         assert_eq!(counters.open(), 0);
+        assert_eq!(memory.used(), 0, "every request's memory was given back");
+        assert_eq!(counters.unsent.get(), 0);
         (ended, Rc::into_inner(counters))
     });
     listening.recv().expect("it listens");
@@ -351,9 +366,13 @@ fn large_frames_go_through() {
 
 #[test]
 fn a_refused_frame_ends_the_connection_after_the_replies_before() {
-    for (refused, reason) in [
-        (&b"refused!!"[..], "an exclamation mark"),
-        (b"refused??", "a question mark"),
+    for (refused, reason, kind) in [
+        (
+            &b"refused!!"[..],
+            "an exclamation mark",
+            Rejected::Malformed,
+        ),
+        (b"refused??", "a question mark", Rejected::Unanswerable),
     ] {
         let told = serve(Limits::default(), |mut stream| {
             // What follows the refused one is never read. It must not turn the end into a reset, which overtakes replies.
@@ -365,7 +384,22 @@ fn a_refused_frame_ends_the_connection_after_the_replies_before() {
         });
         assert_eq!(told.ended, reason);
         assert_eq!(told.counters.closed_by_service.get(), 1);
+        assert_eq!(told.counters.rejected.count(kind), 1);
     }
+}
+
+#[test]
+fn a_frame_that_is_not_admitted_is_not_collected() {
+    let told = serve(Limits::default(), |mut stream| {
+        stream.write_all(&framed(b"before it")).expect("sent");
+        // Of 100 MiB that are announced, only the first bytes come.
+        let begun = [&(100i32 << 20).to_be_bytes()[..], b"\xFF\xFFxx"].concat();
+        stream.write_all(&begun).expect("sent");
+        assert_eq!(receive(&mut stream), b"before it");
+        expect_end(&mut stream);
+    });
+    assert_eq!(told.ended, "not admitted");
+    assert_eq!(told.counters.rejected.count(Rejected::UnknownApi), 1);
 }
 
 #[test]
@@ -376,12 +410,13 @@ fn what_is_no_frame_ends_the_connection() {
     });
     assert!(told.ended.contains("HTTP"), "{}", told.ended);
     assert_eq!(told.counters.closed_by_frame.get(), 1);
+    assert_eq!(told.counters.rejected.count(Rejected::FrameTooLarge), 1);
 }
 
 #[test]
 fn half_a_request_is_not_waited_for_for_ever() {
     let limits = Limits {
-        stall_max: Duration::from_millis(200),
+        request_time_max: Duration::from_millis(200),
         ..Limits::default()
     };
     let told = serve(limits, |mut stream| {
@@ -391,12 +426,13 @@ fn half_a_request_is_not_waited_for_for_ever() {
         expect_end(&mut stream);
     });
     assert_eq!(told.counters.closed_by_cut.get(), 1);
+    assert_eq!(told.counters.rejected.count(Rejected::SlowRequest), 1);
 }
 
 #[test]
 fn a_trickle_of_bytes_is_no_progress() {
     let limits = Limits {
-        stall_max: Duration::from_millis(200),
+        request_time_max: Duration::from_millis(200),
         ..Limits::default()
     };
     serve(limits, |mut stream| {
@@ -455,7 +491,7 @@ fn a_reset_ends_the_connection() {
 #[test]
 fn a_peer_that_does_not_read_is_cut_and_holds_little() {
     let limits = Limits {
-        stall_max: Duration::from_millis(300),
+        send_time_max: Duration::from_millis(300),
         ..Limits::default()
     };
     let told = serve(limits, |mut stream| {
@@ -471,6 +507,7 @@ fn a_peer_that_does_not_read_is_cut_and_holds_little() {
     });
     let counters = told.counters;
     assert_eq!(counters.closed_by_cut.get(), 1);
+    assert_eq!(counters.rejected.count(Rejected::SlowReader), 1);
     let held = counters.bytes_in.get() - counters.bytes_out.get();
     println!(
         "a peer that does not read: {held} bytes held of {} read",
@@ -495,6 +532,7 @@ fn an_idle_connection_is_closed() {
         expect_end(&mut stream);
     });
     assert_eq!(told.counters.closed_by_cut.get(), 1);
+    assert_eq!(told.counters.rejected.count(Rejected::Idle), 1);
 }
 
 #[test]

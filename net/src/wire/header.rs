@@ -39,7 +39,7 @@ pub fn decode_request_header(reader: &mut Reader) -> Result<RequestHeader, Decod
             client_id: None,
         });
     };
-    let client_id = reader.nullable_text(false)?;
+    let client_id = reader.nullable_utf8(false)?;
     // An ApiVersions request of a version we do not know is answered at version 0, whatever follows.
     if api.is_flexible(api_version) && api.versions().contains(api_version) {
         reader.tagged_fields(|_, _| Ok(()))?;

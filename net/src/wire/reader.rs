@@ -132,7 +132,21 @@ impl Reader {
         length.map(|length| self.slice(length)).transpose()
     }
 
+    /// A string; what of it is not UTF-8 is replaced, as in Kafka: such a name is then refused by whoever it is meant for.
     pub fn nullable_text(&mut self, flexible: bool) -> Result<Option<Text>, DecodeError> {
+        let bytes = self.nullable_text_bytes(flexible)?;
+        Ok(bytes.map(Text::from_bytes))
+    }
+
+    /// A string that must be UTF-8.
+    pub fn nullable_utf8(&mut self, flexible: bool) -> Result<Option<Text>, DecodeError> {
+        let bytes = self.nullable_text_bytes(flexible)?;
+        bytes
+            .map(|bytes| Text::from_utf8(bytes).map_err(|_| DecodeError::Utf8))
+            .transpose()
+    }
+
+    fn nullable_text_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
         let length = if flexible {
             self.compact_length()?
         } else {
@@ -141,10 +155,7 @@ impl Reader {
         if length.is_some_and(|length| length > Text::BYTES_MAX) {
             return Err(DecodeError::Length);
         }
-        let bytes = length.map(|length| self.slice(length)).transpose()?;
-        bytes
-            .map(|bytes| Text::from_utf8(bytes).map_err(|_| DecodeError::Utf8))
-            .transpose()
+        length.map(|length| self.slice(length)).transpose()
     }
 
     /// The number of elements of an array, each of which takes at least one byte.

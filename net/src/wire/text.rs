@@ -26,6 +26,21 @@ impl Text {
         Ok(Self { bytes })
     }
 
+    /// With a question mark in the place of each byte that is no UTF-8: as long as it was, so that what was short enough to be
+    /// read can be written.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        if std::str::from_utf8(&bytes).is_ok() {
+            return Self { bytes };
+        }
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| '?'));
+        }
+        Self::from(text)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes).expect("checked when it was made")
@@ -108,5 +123,7 @@ mod tests {
     fn only_utf8_is_text() {
         assert!(Text::from_utf8(Bytes::from_static(b"\xC3")).is_err());
         assert!(Text::from_utf8(Bytes::from_static(b"\xC3\xA9")).is_ok());
+        let replaced = Text::from_bytes(Bytes::from_static(b"a\xFF\xC3\xA9\xC3"));
+        assert_eq!(replaced.as_str(), "a?é?");
     }
 }
