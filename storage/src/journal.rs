@@ -75,6 +75,9 @@ impl<D: Disk> Journal<D> {
     /// Those of the disk.
     pub async fn create(disk: D, config: JournalConfig) -> io::Result<Self> {
         disk.create_directory(&config.directory).await?;
+        if let Some(parent) = config.directory.parent() {
+            disk.sync_directory(parent).await?;
+        }
         let active = Self::prepare_file(&disk, &config, 0).await?;
         disk.sync_directory(&config.directory).await?;
         Ok(Self {

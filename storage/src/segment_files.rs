@@ -230,8 +230,13 @@ impl<D: Disk> SegmentFiles<D> {
 
     async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
         let file = self.file(log, write.segment, OpenMode::Create).await?;
-        if write.position == 0 && write.head_length == 0 && !self.replaying {
-            file.truncate(0).await?;
+        if write.position == 0 && write.head_length == 0 {
+            if !self.replaying {
+                file.truncate(0).await?;
+            }
+            // The file's name is as new as the file: a flush of the file alone need not keep it.
+            let directory = self.root.join(&log.borrow().directory);
+            self.disk.sync_directory(&directory).await?;
         }
         let head = match &write.head {
             Some(head) => head.clone(),

@@ -382,7 +382,7 @@ fn history(seed: u64) {
         // An error ends the life early; what matters is what is found afterwards.
         let _ = block_on(live(&disk, &world, &model, &mut random, steps, clean));
         disk = match world.durability {
-            Durability::Flushed => disk.after_power_loss(random.next()),
+            Durability::Flushed => disk.after_power_loss(random.next()).0,
             Durability::Written => disk.after_process_death(),
         };
     }
