@@ -24,6 +24,7 @@ use crate::journal::{Journal, JournalConfig};
 use crate::leader_epoch::LeaderEpoch;
 use crate::log::{Log, LogCheckpoint, Place};
 use crate::offset::Offset;
+use crate::planted::{Planted, planted};
 use crate::producer_state::{ProducerStateError, SequenceCheck};
 use crate::record_batch::{self, RecordBatchHeader, Stamp};
 use crate::segment_files::{LogHandle, ReadError, SegmentFiles};
@@ -603,6 +604,9 @@ impl<D: Disk> Store<D> {
         self.checkpointing.set(true);
         let result = self.checkpoint_now().await;
         self.checkpointing.set(false);
+        if result.is_err() {
+            self.checkpoint_due.set(true);
+        }
         self.progress.ring();
         result
     }
@@ -613,6 +617,9 @@ impl<D: Disk> Store<D> {
         self.seal();
         let first_sequence = self.filling.borrow().next_sequence;
         self.checkpoint_due.set(false);
+        if planted(Planted::JournalReleasedBeforeCheckpoint) {
+            self.released.set(first_sequence);
+        }
         let mut checkpoints: Vec<(LogHandle, LogCheckpoint)> = self
             .logs
             .borrow()
@@ -632,10 +639,19 @@ impl<D: Disk> Store<D> {
             }
             self.files.write_indexes(log, checkpoint).await?;
         }
-        if let Err(error) = self.files.sync().await {
+        let synced = match self.files.sync().await {
+            Err(_) if planted(Planted::FlushErrorRetriedAsClean) => self.files.sync().await,
+            other => other,
+        };
+        if let Err(error) = synced {
             // What a failed flush left of the writes before it is unknown, and a second flush would say "fine".
             self.fail(&format!("a segment could not be flushed: {error}"));
             return Err(error);
+        }
+        // A flush that failed elsewhere (a large batch's, or an earlier checkpoint's) makes this one's "fine" worthless: only
+        // the journal still has what was dropped.
+        if let Some(reason) = self.failure() {
+            return Err(io::Error::other(reason));
         }
         let logs = checkpoints
             .into_iter()
@@ -660,7 +676,9 @@ impl<D: Disk> Store<D> {
     pub async fn stop(&self) -> io::Result<()> {
         self.stopping.set(true);
         self.work.ring();
-        while self.uncommitted_bytes.get() > 0 && self.failed.borrow().is_none() {
+        while self.checkpointing.get()
+            || (self.uncommitted_bytes.get() > 0 && self.failed.borrow().is_none())
+        {
             self.progress.wait().await;
         }
         if self.checkpoint_due.get() {
@@ -681,6 +699,9 @@ impl<D: Disk> Store<D> {
             "shard {}: {reason}; its partitions take nothing until a restart",
             self.config.shard
         );
+        if planted(Planted::FailureForgotten) {
+            return;
+        }
         self.failed
             .borrow_mut()
             .get_or_insert_with(|| reason.to_owned());
@@ -803,8 +824,13 @@ async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
     for part in sealed.logs.iter().filter(|part| part.direct) {
         let written = async {
             store.write_back(&part.log, part.end).await?;
-            if sealed.durability == Durability::Flushed {
+            if sealed.durability == Durability::Flushed && !planted(Planted::DirectBatchNotFlushed)
+            {
                 store.files.sync_log(&part.log).await?;
+            }
+            // A flush of the same file that failed meanwhile has dropped what this one then found nothing wrong with.
+            if let Some(reason) = store.failure() {
+                return Err(io::Error::other(reason));
             }
             Ok::<_, io::Error>(())
         };
