@@ -177,7 +177,10 @@ pub struct Store<D: Disk> {
     checkpoint_due: Cell<bool>,
     /// Blocks below it are in segments.
     released: Cell<u64>,
+    /// How much of what recovery may have to do is there, 0 to 1.
     fullness: Cell<f64>,
+    /// Bytes of large batches since the last checkpoint: recovery reads and writes them like the journal's.
+    direct_bytes: Cell<u64>,
     failed: RefCell<Option<String>>,
     /// There is something to commit.
     work: Signal,
@@ -234,6 +237,7 @@ impl<D: Disk> Store<D> {
             checkpoint_due: Cell::new(false),
             released: Cell::new(0),
             fullness: Cell::new(0.0),
+            direct_bytes: Cell::new(0),
             failed: RefCell::new(None),
             work: Signal::default(),
             progress: Signal::default(),
@@ -388,7 +392,11 @@ impl<D: Disk> Store<D> {
         for entry in filling.entries.drain(..) {
             let (data, direct) = match entry.content {
                 Content::InBlock(range) => (block.slice(range), false),
-                Content::Direct(bytes) => (bytes, true),
+                Content::Direct(bytes) => {
+                    let direct = self.direct_bytes.get() + bytes.len() as u64;
+                    self.direct_bytes.set(direct);
+                    (bytes, true)
+                }
             };
             let mut log = entry.log.borrow_mut();
             log.publish(entry.place, entry.end, data);
@@ -540,6 +548,11 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    fn note_fullness(&self, journal: &Journal<D>) {
+        let direct = self.direct_bytes.get() as f64 / self.config.journal_bytes as f64;
+        self.fullness.set(journal.fullness().max(direct));
+    }
+
     fn unwritten_logs(&self) -> Vec<LogHandle> {
         self.unwritten.borrow().values().cloned().collect()
     }
@@ -616,6 +629,7 @@ impl<D: Disk> Store<D> {
         // later blocks, which replay finds.
         self.seal();
         let first_sequence = self.filling.borrow().next_sequence;
+        let direct_bytes = self.direct_bytes.get();
         self.checkpoint_due.set(false);
         if planted(Planted::JournalReleasedBeforeCheckpoint) {
             self.released.set(first_sequence);
@@ -665,6 +679,10 @@ impl<D: Disk> Store<D> {
         let path = layout::shard_checkpoint(&self.config.root, self.config.shard);
         self.disk.replace(&path, &checkpoint.encode()).await?;
         self.released.set(first_sequence);
+        self.direct_bytes
+            .set(self.direct_bytes.get() - direct_bytes);
+        // The next commit says how much is left. Until there is one, there is nothing to checkpoint again.
+        self.fullness.set(0.0);
         Ok(())
     }
 
@@ -747,7 +765,7 @@ impl<D: Disk> Committer<D> {
             .write(sealed.block.clone(), sealed.sequence, sealed.durability);
         let direct = write_direct(&store, &sealed);
         let (journal, ()) = futures_lite::future::zip(journal, direct).await;
-        store.fullness.set(self.journal.fullness());
+        store.note_fullness(&self.journal);
         store
             .uncommitted_bytes
             .set(store.uncommitted_bytes.get() - sealed.bytes);
@@ -806,7 +824,7 @@ impl<D: Disk> Committer<D> {
         loop {
             let progress = self.store.progress.wait();
             self.journal.release(self.store.released.get());
-            self.store.fullness.set(self.journal.fullness());
+            self.store.note_fullness(&self.journal);
             if self.journal.has_room(length) {
                 return Some(());
             }

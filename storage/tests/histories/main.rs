@@ -30,7 +30,7 @@ use crate::tally::Tally;
 use crate::world::World;
 
 /// Seeds that `cargo test` runs: about a minute of one core.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 
 fn history(seed: u64, tally: &mut Tally) {
     let mut random = Random(seed);
