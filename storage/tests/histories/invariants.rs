@@ -3,9 +3,10 @@
 use std::fmt::Display;
 
 use bytes::Bytes;
-use rinka_storage::disk::sim::Counts;
+use rinka_storage::disk::sim::{Counts, SimDisk};
 use rinka_storage::offset::Offset;
 use rinka_storage::record_batch::verify_crc;
+use rinka_storage::segment_files::DELETED_SUFFIX;
 use rinka_storage::store::Appended;
 
 use crate::model::{ModelLog, Sent};
@@ -204,6 +205,20 @@ pub(crate) fn an_orderly_stop_leaves_nothing_to_replay(batches: u64) {
     if batches > 0 {
         let what = format!("{batches} batches were replayed after an orderly stop");
         violated(Invariant::RecoveryIsBounded, what);
+    }
+}
+
+/// `RecoveryIsBounded`, by what it leaves behind: after a life that nothing disturbs, nothing is left of the directories that
+/// deletions had moved out of the way.
+pub(crate) fn what_was_moved_away_is_gone(disk: &SimDisk) {
+    for (path, _) in disk.files() {
+        let text = path.to_string_lossy();
+        if text.contains(DELETED_SUFFIX) {
+            violated(
+                Invariant::RecoveryIsBounded,
+                format!("{text} is left of what was deleted"),
+            );
+        }
     }
 }
 

@@ -38,7 +38,8 @@ pub(crate) struct Plan {
 fn settings(world: &World, model: &Model, name: TopicPartition) -> Option<LogSettings> {
     let number = usize::try_from(name.partition).ok()?;
     (model.names.get(number) == Some(&name)).then(|| LogSettings {
-        directory: format!("topic-{number}"),
+        // Some topics are created again under the deleted one's name, others never.
+        directory: format!("topic{}-{number}", name.topic_id.0.as_u128() / 2),
         config: world.configs[number].clone(),
     })
 }

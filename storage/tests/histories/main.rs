@@ -101,6 +101,9 @@ fn history(seed: u64, tally: &mut Tally) {
     if !world.faults.damage() {
         invariants::acked_can_be_opened(last);
     }
+    if !world.faults.damage() {
+        invariants::what_was_moved_away_is_gone(&disk);
+    }
     tally.model(&model.borrow());
 }
 

@@ -28,7 +28,7 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::ReplacementNotFlushed, AckedIsDurable, 20),
     (Planted::RecoveredNotFlushed, AckedIsDurable, 200),
     (Planted::LeftoversRemovedFirst, RecoveryIsIdempotent, 100),
-    (Planted::ReplayOverwritesWhatFollows, AckedIsDurable, 20),
+    (Planted::ReplayOverwritesWhatFollows, AckedIsDurable, 200),
     (Planted::DamageServed, NothingDamagedIsServed, 100),
     (Planted::FirstBatchUnchecked, OrderAndOffsetsHold, 400),
     (Planted::RecoveryReadsEverything, RecoveryIsBounded, 20),
