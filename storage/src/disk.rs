@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::planted::{Planted, planted};
+
 /// Alignment of every position, length and buffer address given to a [`DiskFile`]: the physical block of today's devices.
 pub const BLOCK: usize = 4096;
 
@@ -63,7 +65,9 @@ pub trait Disk: Clone + 'static {
         let file = self.open(&temporary, OpenMode::Create).await?;
         write_all(&file, 0, content).await?;
         file.truncate(content.len() as u64).await?;
-        file.sync().await?;
+        if !planted(Planted::ReplacementNotFlushed) {
+            file.sync().await?;
+        }
         drop(file);
         self.rename(&temporary, path).await?;
         match path.parent() {

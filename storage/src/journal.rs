@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::disk::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, aligned_buffer};
+use crate::planted::{Planted, planted};
 
 /// The smallest journal file. Smaller ones would be recycled, and checkpointed for, too often.
 pub const FILE_BYTES_MIN: u64 = 4 << 20;
@@ -75,6 +76,9 @@ impl<D: Disk> Journal<D> {
     /// Those of the disk.
     pub async fn create(disk: D, config: JournalConfig) -> io::Result<Self> {
         disk.create_directory(&config.directory).await?;
+        if let Some(parent) = config.directory.parent() {
+            disk.sync_directory(parent).await?;
+        }
         let active = Self::prepare_file(&disk, &config, 0).await?;
         disk.sync_directory(&config.directory).await?;
         Ok(Self {
@@ -157,6 +161,10 @@ impl<D: Disk> Journal<D> {
         sequence: u64,
         durability: Durability,
     ) -> io::Result<()> {
+        let durability = match durability {
+            _ if planted(Planted::AckBeforeFlush) => Durability::Written,
+            asked => asked,
+        };
         if self.position + block.len() as u64 > self.config.file_bytes() {
             self.roll().await?;
         }

@@ -12,6 +12,7 @@ pub mod leader_epoch_history;
 pub mod log;
 pub mod offset;
 pub mod offset_index;
+pub mod planted;
 pub mod producer_state;
 pub mod record;
 pub mod record_batch;

@@ -18,6 +18,7 @@ use crate::journal::block::{Entry, EntryKind};
 use crate::journal::replay::{Replay, ReplayedBlock};
 use crate::log::{Log, LogCheckpoint, LogConfig, Place};
 use crate::offset::Offset;
+use crate::planted::{Planted, planted};
 use crate::record_batch::{self, RecordBatchHeader};
 use crate::segment_files::{DELETED_SUFFIX, LogHandle, ReadError, SegmentFiles, remove_directory};
 use crate::store::layout;
@@ -165,7 +166,8 @@ impl<D: Disk> Recovery<D> {
                 replayed.blocks += u64::from(block.sequence >= first_sequence);
                 for entry in &block.entries {
                     let name = entry.header.topic_partition;
-                    if cut.contains(&name) {
+                    // Where the log starts was acknowledged all the same.
+                    if cut.contains(&name) && entry.header.kind != EntryKind::LogStart {
                         continue;
                     }
                     let log = match self.logs.get(&name) {
@@ -186,7 +188,8 @@ impl<D: Disk> Recovery<D> {
                         }
                     }
                 }
-                if self.bytes_in_memory > REPLAY_BYTES_MAX {
+                let often = planted(Planted::ReplayOverwritesWhatFollows);
+                if self.bytes_in_memory > REPLAY_BYTES_MAX || often {
                     self.write_back().await?;
                 }
             }
@@ -342,9 +345,8 @@ impl<D: Disk> Recovery<D> {
             .files
             .read_exactly(log, entry.header.segment, position, size)
             .await?;
-        let whole = data.len() == size
-            && data.starts_with(header)
-            && record_batch::verify_crc(&data).is_ok();
+        let right = data.starts_with(header) && record_batch::verify_crc(&data).is_ok();
+        let whole = data.len() == size && (right || planted(Planted::ReferenceUnchecked));
         Ok(whole.then_some(data))
     }
 
@@ -412,6 +414,12 @@ impl<D: Disk> Recovery<D> {
                 self.files.trim(log).await?;
             }
         }
+        if planted(Planted::LeftoversRemovedFirst) {
+            self.remove_leftovers(shards).await?;
+        }
+        if planted(Planted::RecoveryReadsEverything) {
+            self.read_everything().await?;
+        }
         let generation = self.generation + 1;
         let base = Checkpoint {
             generation,
@@ -426,6 +434,18 @@ impl<D: Disk> Recovery<D> {
             generation,
             logs: base.logs,
         })
+    }
+
+    /// Only ever called by a planted bug.
+    async fn read_everything(&self) -> Result<(), RecoveryError> {
+        for (name, log) in &self.logs {
+            let mut offset = log.borrow().log_start();
+            while let Some(batch) = self.read(*name, offset).await?.last() {
+                offset = RecordBatchHeader::parse(batch)
+                    .map_or(Offset(i64::MAX), |last| last.end_offset());
+            }
+        }
+        Ok(())
     }
 
     async fn remove_leftovers(&self, shards: usize) -> Result<(), RecoveryError> {
@@ -497,7 +517,7 @@ fn take(log: &mut Log, place: Place, header: &RecordBatchHeader) -> bool {
     }
     log.epochs
         .assign(header.partition_leader_epoch, place.offset);
-    if header.producer_id >= 0 {
+    if header.producer_id >= 0 && !planted(Planted::ProducerStateNotRestored) {
         log.producers.update(header);
     }
     true

@@ -21,6 +21,7 @@ use crate::disk::{
 use crate::log::{Found, Log, LogCheckpoint, Place, SegmentWrite};
 use crate::offset::Offset;
 use crate::offset_index::OffsetIndex;
+use crate::planted::{Planted, planted};
 use crate::record_batch::{self, RecordBatchHeader};
 use crate::time_index::TimeIndex;
 use crate::topic_partition::TopicPartition;
@@ -230,8 +231,15 @@ impl<D: Disk> SegmentFiles<D> {
 
     async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
         let file = self.file(log, write.segment, OpenMode::Create).await?;
-        if write.position == 0 && write.head_length == 0 && !self.replaying {
-            file.truncate(0).await?;
+        if write.position == 0 && write.head_length == 0 {
+            if !self.replaying {
+                file.truncate(0).await?;
+            }
+            // The file's name is as new as the file: a flush of the file alone need not keep it.
+            let directory = self.root.join(&log.borrow().directory);
+            if !planted(Planted::SegmentNameNotSynced) {
+                self.disk.sync_directory(&directory).await?;
+            }
         }
         let head = match &write.head {
             Some(head) => head.clone(),
@@ -247,7 +255,7 @@ impl<D: Disk> SegmentFiles<D> {
             ));
         }
         let mut bytes = write.assemble(&head);
-        if self.replaying {
+        if self.replaying && !planted(Planted::ReplayOverwritesWhatFollows) {
             bytes = keep_what_follows(&*file, write, bytes).await?;
         }
         let key = (log.borrow().topic_partition, write.segment);
@@ -280,6 +288,12 @@ impl<D: Disk> SegmentFiles<D> {
     /// A file stays listed until its sync is done: whoever else must be sure of it then waits for a sync too.
     async fn sync_files(&self, keys: Vec<FileKey>) -> io::Result<()> {
         for key in keys {
+            if planted(Planted::CheckpointAheadOfSegmentSync) && !self.replaying {
+                break;
+            }
+            if planted(Planted::RecoveredNotFlushed) && self.replaying {
+                break;
+            }
             let Some((file, writes)) = self.unsynced.borrow().get(&key).cloned() else {
                 continue;
             };
@@ -553,14 +567,15 @@ impl<D: Disk> SegmentFiles<D> {
         if index_on_disk {
             // The index file may point past what a crash left of the segment: believe it only below the limit.
             let indexed = self.index_on_disk(log, segment).await?.lookup(offset);
-            from = if indexed < end { indexed } else { 0 };
+            let believed = indexed < end || planted(Planted::IndexAheadOfLog);
+            from = if believed { indexed } else { 0 };
         }
         let read = self
             .scan(log, segment, from, end, (offset, limit), bytes_max)
             .await;
         match read {
             // A damaged index entry leads into the middle of a batch: the segment's beginning never does.
-            Err(ReadError::Damaged { .. }) if from > 0 => {
+            Err(ReadError::Damaged { .. }) if from > 0 && !planted(Planted::IndexAheadOfLog) => {
                 self.scan(log, segment, 0, end, (offset, limit), bytes_max)
                     .await
             }
@@ -609,7 +624,7 @@ impl<D: Disk> SegmentFiles<D> {
                 position += size as u64;
                 continue;
             }
-            if header.base_offset >= limit || (!found.is_empty() && total + size > bytes_max) {
+            if !found.is_empty() && (header.base_offset >= limit || total + size > bytes_max) {
                 break;
             }
             if !window.holds(position, size) {
@@ -624,8 +639,13 @@ impl<D: Disk> SegmentFiles<D> {
             }
             let start = usize::try_from(position - window.start).expect("windows are small");
             let batch = window.bytes.slice(start..start + size);
-            let expected = next.is_none_or(|next| next == header.base_offset);
-            if record_batch::verify_crc(&batch).is_err() || !expected {
+            // Offsets have no gaps: a first batch that begins later is not the one that belongs there.
+            let expected = match next {
+                Some(next) => next == header.base_offset,
+                None => header.base_offset <= offset || planted(Planted::FirstBatchUnchecked),
+            };
+            let whole = record_batch::verify_crc(&batch).is_ok() || planted(Planted::DamageServed);
+            if !whole || !expected {
                 if found.is_empty() {
                     return Err(damaged(position));
                 }

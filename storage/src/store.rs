@@ -24,6 +24,7 @@ use crate::journal::{Journal, JournalConfig};
 use crate::leader_epoch::LeaderEpoch;
 use crate::log::{Log, LogCheckpoint, Place};
 use crate::offset::Offset;
+use crate::planted::{Planted, planted};
 use crate::producer_state::{ProducerStateError, SequenceCheck};
 use crate::record_batch::{self, RecordBatchHeader, Stamp};
 use crate::segment_files::{LogHandle, ReadError, SegmentFiles};
@@ -176,7 +177,10 @@ pub struct Store<D: Disk> {
     checkpoint_due: Cell<bool>,
     /// Blocks below it are in segments.
     released: Cell<u64>,
+    /// How much of what recovery may have to do is there, 0 to 1.
     fullness: Cell<f64>,
+    /// Bytes of large batches since the last checkpoint: recovery reads and writes them like the journal's.
+    direct_bytes: Cell<u64>,
     failed: RefCell<Option<String>>,
     /// There is something to commit.
     work: Signal,
@@ -233,6 +237,7 @@ impl<D: Disk> Store<D> {
             checkpoint_due: Cell::new(false),
             released: Cell::new(0),
             fullness: Cell::new(0.0),
+            direct_bytes: Cell::new(0),
             failed: RefCell::new(None),
             work: Signal::default(),
             progress: Signal::default(),
@@ -387,7 +392,11 @@ impl<D: Disk> Store<D> {
         for entry in filling.entries.drain(..) {
             let (data, direct) = match entry.content {
                 Content::InBlock(range) => (block.slice(range), false),
-                Content::Direct(bytes) => (bytes, true),
+                Content::Direct(bytes) => {
+                    let direct = self.direct_bytes.get() + bytes.len() as u64;
+                    self.direct_bytes.set(direct);
+                    (bytes, true)
+                }
             };
             let mut log = entry.log.borrow_mut();
             log.publish(entry.place, entry.end, data);
@@ -539,6 +548,11 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    fn note_fullness(&self, journal: &Journal<D>) {
+        let direct = self.direct_bytes.get() as f64 / self.config.journal_bytes as f64;
+        self.fullness.set(journal.fullness().max(direct));
+    }
+
     fn unwritten_logs(&self) -> Vec<LogHandle> {
         self.unwritten.borrow().values().cloned().collect()
     }
@@ -603,6 +617,9 @@ impl<D: Disk> Store<D> {
         self.checkpointing.set(true);
         let result = self.checkpoint_now().await;
         self.checkpointing.set(false);
+        if result.is_err() {
+            self.checkpoint_due.set(true);
+        }
         self.progress.ring();
         result
     }
@@ -612,7 +629,11 @@ impl<D: Disk> Store<D> {
         // later blocks, which replay finds.
         self.seal();
         let first_sequence = self.filling.borrow().next_sequence;
+        let direct_bytes = self.direct_bytes.get();
         self.checkpoint_due.set(false);
+        if planted(Planted::JournalReleasedBeforeCheckpoint) {
+            self.released.set(first_sequence);
+        }
         let mut checkpoints: Vec<(LogHandle, LogCheckpoint)> = self
             .logs
             .borrow()
@@ -632,10 +653,19 @@ impl<D: Disk> Store<D> {
             }
             self.files.write_indexes(log, checkpoint).await?;
         }
-        if let Err(error) = self.files.sync().await {
+        let synced = match self.files.sync().await {
+            Err(_) if planted(Planted::FlushErrorRetriedAsClean) => self.files.sync().await,
+            other => other,
+        };
+        if let Err(error) = synced {
             // What a failed flush left of the writes before it is unknown, and a second flush would say "fine".
             self.fail(&format!("a segment could not be flushed: {error}"));
             return Err(error);
+        }
+        // A flush that failed elsewhere (a large batch's, or an earlier checkpoint's) makes this one's "fine" worthless: only
+        // the journal still has what was dropped.
+        if let Some(reason) = self.failure() {
+            return Err(io::Error::other(reason));
         }
         let logs = checkpoints
             .into_iter()
@@ -649,6 +679,10 @@ impl<D: Disk> Store<D> {
         let path = layout::shard_checkpoint(&self.config.root, self.config.shard);
         self.disk.replace(&path, &checkpoint.encode()).await?;
         self.released.set(first_sequence);
+        self.direct_bytes
+            .set(self.direct_bytes.get() - direct_bytes);
+        // The next commit says how much is left. Until there is one, there is nothing to checkpoint again.
+        self.fullness.set(0.0);
         Ok(())
     }
 
@@ -660,7 +694,9 @@ impl<D: Disk> Store<D> {
     pub async fn stop(&self) -> io::Result<()> {
         self.stopping.set(true);
         self.work.ring();
-        while self.uncommitted_bytes.get() > 0 && self.failed.borrow().is_none() {
+        while self.checkpointing.get()
+            || (self.uncommitted_bytes.get() > 0 && self.failed.borrow().is_none())
+        {
             self.progress.wait().await;
         }
         if self.checkpoint_due.get() {
@@ -681,6 +717,9 @@ impl<D: Disk> Store<D> {
             "shard {}: {reason}; its partitions take nothing until a restart",
             self.config.shard
         );
+        if planted(Planted::FailureForgotten) {
+            return;
+        }
         self.failed
             .borrow_mut()
             .get_or_insert_with(|| reason.to_owned());
@@ -726,7 +765,7 @@ impl<D: Disk> Committer<D> {
             .write(sealed.block.clone(), sealed.sequence, sealed.durability);
         let direct = write_direct(&store, &sealed);
         let (journal, ()) = futures_lite::future::zip(journal, direct).await;
-        store.fullness.set(self.journal.fullness());
+        store.note_fullness(&self.journal);
         store
             .uncommitted_bytes
             .set(store.uncommitted_bytes.get() - sealed.bytes);
@@ -785,7 +824,7 @@ impl<D: Disk> Committer<D> {
         loop {
             let progress = self.store.progress.wait();
             self.journal.release(self.store.released.get());
-            self.store.fullness.set(self.journal.fullness());
+            self.store.note_fullness(&self.journal);
             if self.journal.has_room(length) {
                 return Some(());
             }
@@ -803,8 +842,13 @@ async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
     for part in sealed.logs.iter().filter(|part| part.direct) {
         let written = async {
             store.write_back(&part.log, part.end).await?;
-            if sealed.durability == Durability::Flushed {
+            if sealed.durability == Durability::Flushed && !planted(Planted::DirectBatchNotFlushed)
+            {
                 store.files.sync_log(&part.log).await?;
+            }
+            // A flush of the same file that failed meanwhile has dropped what this one then found nothing wrong with.
+            if let Some(reason) = store.failure() {
+                return Err(io::Error::other(reason));
             }
             Ok::<_, io::Error>(())
         };
