@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::disk::Disk;
+use crate::disk::{Disk, is_full};
 use crate::journal::block::{Entry, EntryKind};
 use crate::journal::replay::{Replay, ReplayedBlock};
 use crate::log::{Log, LogCheckpoint, LogConfig, Place};
@@ -75,6 +75,28 @@ pub struct Replayed {
     /// Batches brought to their logs.
     pub batches: u64,
     pub bytes: u64,
+}
+
+impl RecoveryError {
+    /// Whether there was no room for what the journals hold: see [`free_reserves`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Disk(error) | Self::Read(ReadError::Disk(error)) if is_full(error))
+    }
+}
+
+/// Gives up the space that was kept for a recovery on a full disk, which may then be tried again.
+///
+/// # Errors
+/// Those of the disk.
+pub async fn free_reserves<D: Disk>(disk: &D, root: &Path) -> io::Result<()> {
+    let directory = root.join(layout::DIRECTORY);
+    for name in disk.list(&directory).await? {
+        if name.to_str().is_some_and(layout::is_reserve) {
+            disk.remove_file(&directory.join(&name)).await?;
+        }
+    }
+    Ok(())
 }
 
 pub struct Recovery<D: Disk> {
@@ -432,7 +454,12 @@ impl<D: Disk> Recovery<D> {
         let directory = self.root.join(layout::DIRECTORY);
         for name in self.disk.list(&directory).await? {
             let text = name.to_str().unwrap_or_default();
-            if text.starts_with("shard-") {
+            let reserve_of_none = layout::is_reserve(text)
+                && text
+                    .rsplit_once('-')
+                    .and_then(|(_, shard)| shard.parse::<usize>().ok())
+                    .is_some_and(|shard| shard >= shards);
+            if text.starts_with("shard-") || reserve_of_none {
                 self.disk.remove_file(&directory.join(&name)).await?;
             } else if let Some(shard) = text
                 .strip_prefix("journal-")

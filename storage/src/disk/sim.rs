@@ -35,6 +35,8 @@ struct State {
 #[derive(Default)]
 struct Node {
     content: Vec<u8>,
+    /// Bytes that count as used though the content is shorter.
+    allocated: usize,
     /// What was there before each unflushed write, newest last: undoing them restores the flushed content.
     unflushed: Vec<Change>,
 }
@@ -119,6 +121,7 @@ impl SimDisk {
             files.insert(
                 path.clone(),
                 Rc::new(RefCell::new(Node {
+                    allocated: 0,
                     content,
                     unflushed: Vec::new(),
                 })),
@@ -141,6 +144,7 @@ impl SimDisk {
             (
                 path.clone(),
                 Rc::new(RefCell::new(Node {
+                    allocated: 0,
                     content,
                     unflushed: Vec::new(),
                 })),
@@ -295,11 +299,11 @@ impl SimFile {
         if let Some(0) = state.write_error_at.take() {
             return Some(io::Error::from_raw_os_error(5));
         }
-        let growth = end.saturating_sub(self.node.borrow().content.len());
+        let growth = end.saturating_sub(self.node.borrow().size_on_disk());
         let used: usize = state
             .files
             .values()
-            .map(|node| node.borrow().content.len())
+            .map(|node| node.borrow().size_on_disk())
             .sum();
         (growth > 0
             && state
@@ -373,6 +377,23 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
+    async fn allocate(&self, size: u64) -> io::Result<()> {
+        let size = usize::try_from(size).expect("files are small here");
+        let (used, capacity) = {
+            let state = self.disk.state.borrow();
+            let nodes = state.files.values();
+            let used: usize = nodes.map(|node| node.borrow().size_on_disk()).sum();
+            (used, state.capacity)
+        };
+        let mut node = self.node.borrow_mut();
+        let growth = size.saturating_sub(node.size_on_disk());
+        if growth > 0 && capacity.is_some_and(|capacity| used + growth > capacity) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        node.allocated = node.allocated.max(size);
+        Ok(())
+    }
+
     async fn truncate(&self, size: u64) -> io::Result<()> {
         if !self.disk.step()? {
             return Err(io::Error::other("the power fails"));
@@ -382,11 +403,16 @@ impl DiskFile for SimFile {
         node.unflushed.clear();
         node.content
             .resize(usize::try_from(size).expect("files are small here"), 0);
+        node.allocated = 0;
         Ok(())
     }
 }
 
 impl Node {
+    fn size_on_disk(&self) -> usize {
+        self.content.len().max(self.allocated)
+    }
+
     /// Makes the newest write durable while older ones stay at risk.
     fn flush_last(&mut self) {
         let Some(last) = self.unflushed.pop() else {
