@@ -11,6 +11,7 @@ mod small_disk;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
@@ -21,7 +22,7 @@ use checker::Account;
 use hammer::{Acked, Hammer, Load};
 use rinka_storage::record_batch::RecordBatchBuilder;
 use small_disk::SmallDisk;
-use support::admin::{create_topic, delete_topic, produce};
+use support::admin::{create_topic, delete_topic, produce, try_to_delete_topic};
 use support::broker::{Broker, BrokerSettings};
 use support::random::Random;
 use support::toolchain::skip;
@@ -39,6 +40,7 @@ const BALLAST: &str = "ballast";
 const DISK_BYTES: u64 = 256 << 20;
 
 const KAFKA_STORAGE_ERROR: i16 = 56;
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 
 /// One after another: each has the machine for itself.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -230,6 +232,63 @@ fn kills_during_recovery_and_segment_rolls_lose_nothing() {
     acked.extend(hammer.finish());
     let account = read_all(program, &broker, &acked);
     assert_in_order(&account, "at the end");
+}
+
+#[test]
+fn a_topic_is_whole_or_gone_after_a_kill_during_its_deletion() {
+    let _alone = alone();
+    let program = match hammer::program() {
+        Ok(program) => program,
+        Err(absent) => return skip(&absent),
+    };
+    let mut random = Random::new(u64::from(std::process::id()));
+    let mut broker = Broker::start(BrokerSettings::new("node"));
+    create_crash_topic(&broker, &[]);
+    let hammer = Hammer::start(program, broker.bootstrap(), TOPIC, LOAD);
+    hammer.wait_for_acks(1_000);
+    let record = batch(300 << 10);
+    let mut gone = 0;
+    for round in 0..8 {
+        let doomed = format!("doomed-{round}");
+        create_topic(
+            broker.bootstrap(),
+            &doomed,
+            1,
+            &[("file.delete.delay.ms", "0")],
+        );
+        for _ in 0..4 {
+            let error = produce(broker.bootstrap(), &doomed, &record).expect("an answer");
+            assert_eq!(error, 0);
+        }
+        let bootstrap = broker.bootstrap().to_owned();
+        let name = doomed.clone();
+        let deleting = std::thread::spawn(move || {
+            try_to_delete_topic(&bootstrap, &name).is_ok_and(|e| e == 0)
+        });
+        std::thread::sleep(Duration::from_micros(random.below(8_000)));
+        broker.kill9();
+        let acknowledged = deleting.join().expect("it does not panic");
+        broker.start_again();
+        let found = produce(broker.bootstrap(), &doomed, &record).expect("an answer");
+        let left = broker.directories_of(&doomed);
+        match found {
+            0 => assert!(!acknowledged, "{doomed} was deleted, and is there"),
+            UNKNOWN_TOPIC_OR_PARTITION => {
+                gone += 1;
+                assert!(left.is_empty(), "{doomed} is gone, but not {left:?}");
+            }
+            other => panic!("{doomed} answers with error {other}"),
+        }
+    }
+    say(&format!("{gone} of 8 topics were gone after the kill"));
+    hammer.wait_for_acks(1_000);
+    let acked = hammer.finish();
+    let account = read_all(program, &broker, &acked);
+    assert_in_order(&account, "beside the deletions");
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn start_on(disk: &SmallDisk) -> Broker {

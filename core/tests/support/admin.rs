@@ -49,6 +49,15 @@ pub(crate) fn create_topic(bootstrap: &str, name: &str, partitions: i32, configs
 
 /// Deletes a topic; panics with the broker's error code when it refuses.
 pub(crate) fn delete_topic(bootstrap: &str, name: &str) {
+    let error = try_to_delete_topic(bootstrap, name).expect("DeleteTopics is answered");
+    assert_eq!(
+        error, 0,
+        "the broker at {bootstrap} refused to delete topic {name}"
+    );
+}
+
+/// The error code of a topic's deletion, or that there was no answer.
+pub(crate) fn try_to_delete_topic(bootstrap: &str, name: &str) -> io::Result<i16> {
     let mut request = Vec::new();
     request.extend(DELETE_TOPICS.to_be_bytes());
     request.extend(DELETE_TOPICS_VERSION.to_be_bytes());
@@ -57,13 +66,9 @@ pub(crate) fn delete_topic(bootstrap: &str, name: &str) {
     request.extend(1_i32.to_be_bytes()); // topics
     string(&mut request, name);
     request.extend(30_000_i32.to_be_bytes()); // timeout
-    let response = exchange(bootstrap, &request).expect("DeleteTopics is answered");
+    let response = exchange(bootstrap, &request)?;
     // correlation id, throttle time, one topic: name, error code
-    let error = i16_at(&response, 14 + name.len());
-    assert_eq!(
-        error, 0,
-        "the broker at {bootstrap} refused to delete topic {name}"
-    );
+    Ok(i16_at(&response, 14 + name.len()))
 }
 
 /// Sends one batch to partition 0 with acks=all: the error code it was answered with, or that there was no answer.

@@ -207,6 +207,19 @@ impl Broker {
         }
     }
 
+    /// Directories of a topic's partitions, also those that wait for their removal.
+    pub(crate) fn directories_of(&self, topic: &str) -> Vec<PathBuf> {
+        let directory = self.directory.as_ref().expect("a broker of ours has one");
+        let entries = std::fs::read_dir(directory.path()).expect("a readable directory");
+        entries
+            .map(|entry| entry.expect("a readable entry").path())
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with(&format!("{topic}-"))
+            })
+            .collect()
+    }
+
     /// The process id of the running broker.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()
