@@ -109,6 +109,8 @@ pub struct Recovery<D: Disk> {
     /// Directories and the first block to replay.
     journals: Vec<(PathBuf, u64)>,
     logs: FxHashMap<TopicPartition, LogHandle>,
+    /// Partitions in the journals that a replay did not know: of deleted topics, unless another replay knows them.
+    unknown: FxHashSet<TopicPartition>,
     bytes_in_memory: usize,
     /// Where the journals leave each log's start: looked up only when a file that should be there is not.
     log_starts: Option<FxHashMap<TopicPartition, Offset>>,
@@ -153,6 +155,7 @@ impl<D: Disk> Recovery<D> {
             checkpoints,
             journals,
             logs: FxHashMap::default(),
+            unknown: FxHashSet::default(),
             bytes_in_memory: 0,
             log_starts: None,
         })
@@ -194,7 +197,10 @@ impl<D: Disk> Recovery<D> {
                         Some(log) => Rc::clone(log),
                         None => match settings(name) {
                             Some(settings) => self.open_log(name, settings),
-                            None => continue,
+                            None => {
+                                self.unknown.insert(name);
+                                continue;
+                            }
                         },
                     };
                     match self.replay_entry(&log, &block, entry).await? {
@@ -469,9 +475,12 @@ impl<D: Disk> Recovery<D> {
                 remove_directory(&self.disk, &directory.join(&name)).await?;
             }
         }
+        let alive: FxHashSet<_> = self.logs.keys().map(|name| name.topic_id).collect();
         let deleted: FxHashSet<String> = self
             .checkpoints
             .keys()
+            .chain(&self.unknown)
+            .filter(|name| !alive.contains(&name.topic_id))
             .map(|name| name.topic_id.to_string())
             .collect();
         for name in self.disk.list(&self.root).await? {
