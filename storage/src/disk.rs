@@ -117,8 +117,20 @@ pub trait DiskFile: 'static {
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
     /// Everything written before survives a power loss once this returns.
     async fn sync(&self) -> io::Result<()>;
+    /// Takes space on the disk for the first `size` bytes, and leaves the file's size as it is. Does nothing on a file system
+    /// that cannot.
+    async fn allocate(&self, size: u64) -> io::Result<()>;
     /// Sets the file's size in bytes, to any value.
     async fn truncate(&self, size: u64) -> io::Result<()>;
+}
+
+/// Whether an operation failed only because there is no room: it may succeed when there is.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// The largest multiple of [`BLOCK`] that is not above `position`.

@@ -1,7 +1,8 @@
 //! The shard's write-ahead journal: appends of all its partitions, gathered into blocks, one durable write a block.
 //!
-//! Lives in files that are filled with zeros once and used again and again, never extended while the broker runs. Knows
-//! nothing of what an entry means to its partition.
+//! Lives in files whose space is taken at the first start, that are filled with zeros once and used again and again, never
+//! extended while the broker runs: a disk that fills up does not stop the journal. Knows nothing of what an entry means to
+//! its partition.
 
 pub mod block;
 pub mod replay;
@@ -12,7 +13,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::disk::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, aligned_buffer};
+use crate::disk::{
+    BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, aligned_buffer, is_full,
+};
 use crate::planted::{Planted, planted};
 
 /// The smallest journal file. Smaller ones would be recycled, and checkpointed for, too often.
@@ -80,6 +83,17 @@ impl<D: Disk> Journal<D> {
             disk.sync_directory(parent).await?;
         }
         let active = Self::prepare_file(&disk, &config, 0).await?;
+        for number in 1..config.files_max() {
+            let path = config.directory.join(replay::file_name(number));
+            let file = disk.open(&path, OpenMode::Create).await?;
+            match file.allocate(config.file_bytes()).await {
+                Err(error) if is_full(&error) => {
+                    log::warn!("the journal has no room to grow to its full size: {error}");
+                    break;
+                }
+                other => other?,
+            }
+        }
         disk.sync_directory(&config.directory).await?;
         Ok(Self {
             disk,
@@ -102,7 +116,10 @@ impl<D: Disk> Journal<D> {
         let size = disk.size(&path).await.unwrap_or(0);
         let file = disk.open(&path, OpenMode::Create).await?;
         if size != config.file_bytes() {
-            file.truncate(0).await?;
+            if size > config.file_bytes() {
+                file.truncate(config.file_bytes()).await?;
+            }
+            file.allocate(config.file_bytes()).await?;
             let mut zeros = aligned_buffer(TRANSFER_MAX);
             zeros.resize(TRANSFER_MAX, 0);
             let zeros = zeros.freeze();
@@ -151,7 +168,8 @@ impl<D: Disk> Journal<D> {
     /// Writes one block. When this returns, all its entries are durable as asked.
     ///
     /// # Errors
-    /// Those of the disk: the journal must not be written again after one, since what reached the disk is unknown.
+    /// Those of the disk. After a full disk the same block may be written again; after any other one the journal must not be
+    /// written, since what reached the disk is unknown.
     ///
     /// # Panics
     /// When there was no room for it, see [`Journal::has_room`].
@@ -183,9 +201,9 @@ impl<D: Disk> Journal<D> {
             .await?;
         if durability == Durability::Flushed && self.unflushed {
             for file in &self.full {
-                file.file.sync().await?;
+                file.file.sync().await.map_err(flush_failed)?;
             }
-            self.active.file.sync().await?;
+            self.active.file.sync().await.map_err(flush_failed)?;
         }
         self.unflushed = durability == Durability::Written;
         self.position += length;
@@ -212,6 +230,11 @@ impl<D: Disk> Journal<D> {
         self.position = 0;
         Ok(())
     }
+}
+
+/// A flush that failed for lack of room has failed like any other: what it left of earlier blocks is unknown.
+fn flush_failed(error: io::Error) -> io::Error {
+    io::Error::other(error)
 }
 
 const _: () = assert!(

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::disk::Disk;
+use crate::disk::{Disk, is_full};
 use crate::journal::block::{Entry, EntryKind};
 use crate::journal::replay::{Replay, ReplayedBlock};
 use crate::log::{Log, LogCheckpoint, LogConfig, Place};
@@ -78,6 +78,28 @@ pub struct Replayed {
     pub bytes: u64,
 }
 
+impl RecoveryError {
+    /// Whether there was no room for what the journals hold: see [`free_reserves`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Disk(error) | Self::Read(ReadError::Disk(error)) if is_full(error))
+    }
+}
+
+/// Gives up the space that was kept for a recovery on a full disk, which may then be tried again.
+///
+/// # Errors
+/// Those of the disk.
+pub async fn free_reserves<D: Disk>(disk: &D, root: &Path) -> io::Result<()> {
+    let directory = root.join(layout::DIRECTORY);
+    for name in disk.list(&directory).await? {
+        if name.to_str().is_some_and(layout::is_reserve) {
+            disk.remove_file(&directory.join(&name)).await?;
+        }
+    }
+    Ok(())
+}
+
 pub struct Recovery<D: Disk> {
     disk: D,
     root: PathBuf,
@@ -88,6 +110,8 @@ pub struct Recovery<D: Disk> {
     /// Directories and the first block to replay.
     journals: Vec<(PathBuf, u64)>,
     logs: FxHashMap<TopicPartition, LogHandle>,
+    /// Partitions in the journals that a replay did not know: of deleted topics, unless another replay knows them.
+    unknown: FxHashSet<TopicPartition>,
     bytes_in_memory: usize,
     /// Where the journals leave each log's start: looked up only when a file that should be there is not.
     log_starts: Option<FxHashMap<TopicPartition, Offset>>,
@@ -132,6 +156,7 @@ impl<D: Disk> Recovery<D> {
             checkpoints,
             journals,
             logs: FxHashMap::default(),
+            unknown: FxHashSet::default(),
             bytes_in_memory: 0,
             log_starts: None,
         })
@@ -174,7 +199,10 @@ impl<D: Disk> Recovery<D> {
                         Some(log) => Rc::clone(log),
                         None => match settings(name) {
                             Some(settings) => self.open_log(name, settings),
-                            None => continue,
+                            None => {
+                                self.unknown.insert(name);
+                                continue;
+                            }
                         },
                     };
                     match self.replay_entry(&log, &block, entry).await? {
@@ -388,17 +416,7 @@ impl<D: Disk> Recovery<D> {
         self.write_back().await?;
         let mut logs = Vec::with_capacity(self.logs.len());
         for log in self.logs.values() {
-            // Before the new base checkpoint, which no longer knows of them.
             log.borrow_mut().take_dead_segments();
-            let (doomed, directory) = {
-                let log = log.borrow();
-                (log.doomed().to_vec(), log.directory.clone())
-            };
-            for base in doomed {
-                self.files.retire(log, base).await?;
-                self.files.remove_segment(&directory, base).await?;
-                log.borrow_mut().forget_doomed(base);
-            }
             let mut checkpoint = log.borrow().checkpoint();
             if !checkpoint.segments.is_empty() {
                 self.files.write_indexes(log, &mut checkpoint).await?;
@@ -430,10 +448,25 @@ impl<D: Disk> Recovery<D> {
             .replace(&layout::base_checkpoint(&self.root), &base.encode())
             .await?;
         self.remove_leftovers(shards).await?;
-        Ok(Recovered {
-            generation,
-            logs: base.logs,
-        })
+        let mut logs = base.logs;
+        self.remove_doomed(&mut logs).await?;
+        Ok(Recovered { generation, logs })
+    }
+
+    /// Removes the files of segments that are no longer part of their logs. Only now: what the journal says of a log's start
+    /// may not have been durable before the new base was.
+    async fn remove_doomed(&self, checkpoints: &mut [LogCheckpoint]) -> io::Result<()> {
+        for checkpoint in checkpoints {
+            let Some(log) = self.logs.get(&checkpoint.topic_partition) else {
+                continue;
+            };
+            let directory = log.borrow().directory.clone();
+            for base in checkpoint.doomed.drain(..) {
+                self.files.retire(log, base).await?;
+                self.files.remove_segment(&directory, base).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Only ever called by a planted bug.
@@ -452,7 +485,12 @@ impl<D: Disk> Recovery<D> {
         let directory = self.root.join(layout::DIRECTORY);
         for name in self.disk.list(&directory).await? {
             let text = name.to_str().unwrap_or_default();
-            if text.starts_with("shard-") {
+            let reserve_of_none = layout::is_reserve(text)
+                && text
+                    .rsplit_once('-')
+                    .and_then(|(_, shard)| shard.parse::<usize>().ok())
+                    .is_some_and(|shard| shard >= shards);
+            if text.starts_with("shard-") || reserve_of_none {
                 self.disk.remove_file(&directory.join(&name)).await?;
             } else if let Some(shard) = text
                 .strip_prefix("journal-")
@@ -462,9 +500,12 @@ impl<D: Disk> Recovery<D> {
                 remove_directory(&self.disk, &directory.join(&name)).await?;
             }
         }
+        let alive: FxHashSet<_> = self.logs.keys().map(|name| name.topic_id).collect();
         let deleted: FxHashSet<String> = self
             .checkpoints
             .keys()
+            .chain(&self.unknown)
+            .filter(|name| !alive.contains(&name.topic_id))
             .map(|name| name.topic_id.to_string())
             .collect();
         for name in self.disk.list(&self.root).await? {

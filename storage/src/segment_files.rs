@@ -380,8 +380,8 @@ impl<D: Disk> SegmentFiles<D> {
                     continue;
                 };
                 let segment = &mut log.segments_mut()[index];
-                let offsets = take_below(&mut segment.offset_index, base, checkpoint.end);
-                let times = take_times_below(&mut segment.time_index, base, checkpoint.end);
+                let offsets = take_below(&mut segment.offset_index.clone(), base, checkpoint.end);
+                let times = take_times_below(&mut segment.time_index.clone(), base, checkpoint.end);
                 (
                     offsets,
                     times,
@@ -414,6 +414,9 @@ impl<D: Disk> SegmentFiles<D> {
                     continue;
                 };
                 let segment = &mut log.segments_mut()[index];
+                // Not before they are on disk: a write that finds the disk full is tried again.
+                take_below(&mut segment.offset_index, base, checkpoint.end);
+                take_times_below(&mut segment.time_index, base, checkpoint.end);
                 segment.offset_entries_on_disk +=
                     u32::try_from(offsets.entries().len()).expect("few entries");
                 segment.time_entries_on_disk +=

@@ -4,6 +4,7 @@
 //! Starts no task of its own: the shard runs [`Committer::commit`] in a loop and [`Store::maintain`] when the store asks
 //! for it. Decides nothing about replication, and serves only what its caller says is committed.
 
+mod full_disk;
 mod removal;
 
 use std::cell::{Cell, RefCell};
@@ -18,7 +19,7 @@ use rustc_hash::FxHashMap;
 pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
-use crate::disk::{Disk, Durability, aligned_buffer};
+use crate::disk::{Disk, Durability, aligned_buffer, is_full};
 use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
 use crate::journal::{Journal, JournalConfig};
 use crate::leader_epoch::LeaderEpoch;
@@ -79,6 +80,17 @@ pub mod layout {
     #[must_use]
     pub fn journal(root: &Path, shard: usize) -> PathBuf {
         root.join(DIRECTORY).join(format!("journal-{shard}"))
+    }
+
+    /// Takes space that is given up when the disk is full.
+    #[must_use]
+    pub fn reserve(root: &Path, shard: usize) -> PathBuf {
+        root.join(DIRECTORY).join(format!("reserve-{shard}"))
+    }
+
+    #[must_use]
+    pub fn is_reserve(name: &str) -> bool {
+        name.starts_with("reserve-")
     }
 }
 
@@ -182,6 +194,10 @@ pub struct Store<D: Disk> {
     /// Bytes of large batches since the last checkpoint: recovery reads and writes them like the journal's.
     direct_bytes: Cell<u64>,
     failed: RefCell<Option<String>>,
+    /// Why records are refused until there is space again.
+    full: RefCell<Option<String>>,
+    /// The reserve file takes its space.
+    has_reserve: Cell<bool>,
     /// There is something to commit.
     work: Signal,
     /// A write to a segment, a commit or a checkpoint is done.
@@ -239,6 +255,8 @@ impl<D: Disk> Store<D> {
             fullness: Cell::new(0.0),
             direct_bytes: Cell::new(0),
             failed: RefCell::new(None),
+            full: RefCell::new(None),
+            has_reserve: Cell::new(false),
             work: Signal::default(),
             progress: Signal::default(),
             upkeep: Signal::default(),
@@ -248,6 +266,10 @@ impl<D: Disk> Store<D> {
             stopping: Cell::new(false),
             commits: Cell::new(0),
         });
+        match store.take_reserve().await {
+            Err(error) if is_full(&error) => store.is_now_full(&error),
+            other => other?,
+        }
         Ok((Rc::clone(&store), Committer { store, journal }))
     }
 
@@ -438,7 +460,7 @@ impl<D: Disk> Store<D> {
 
     /// Waits until there is room for more appends: memory and the journal are bounded, and a slow disk pushes back here.
     pub async fn admit(&self) {
-        while !self.has_room() && self.failed.borrow().is_none() {
+        while !self.has_room() && self.failed.borrow().is_none() && self.full.borrow().is_none() {
             self.upkeep.ring();
             self.progress.wait().await;
         }
@@ -485,7 +507,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn needs_upkeep(&self) -> bool {
-        self.cached_bytes.get() > self.config.memory_bytes
+        self.cached_bytes.get() > self.config.memory_bytes || self.full.borrow().is_some()
     }
 
     /// Waits until the journal should be checkpointed. A task of its own does it: upkeep goes on beside it.
@@ -505,13 +527,13 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// A full disk: nothing is lost, and it may be tried again. Any other failure of the disk stops the store.
     pub async fn maintain(&self) -> io::Result<()> {
-        let result = self.maintain_now().await;
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::StorageFull
-        {
-            self.fail(&error.to_string());
-        }
-        result
+        let full = self.full.borrow().is_some();
+        let result = if full {
+            self.leave_full().await
+        } else {
+            self.maintain_now().await
+        };
+        self.note(result).await
     }
 
     /// As [`Store::checkpoint`], with failures treated as [`Store::maintain`] does.
@@ -520,11 +542,17 @@ impl<D: Disk> Store<D> {
     /// A full disk.
     pub async fn checkpoint_or_fail(&self) -> io::Result<()> {
         let result = self.checkpoint().await;
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::StorageFull
-        {
-            self.fail(&error.to_string());
+        self.note(result).await
+    }
+
+    async fn note(&self, result: io::Result<()>) -> io::Result<()> {
+        match &result {
+            Err(error) if is_full(error) => self.meet_full(error).await,
+            Err(error) => self.fail(&error.to_string()),
+            Ok(()) => {}
         }
+        // Whoever waits for space tries again.
+        self.progress.ring();
         result
     }
 
@@ -760,9 +788,7 @@ impl<D: Disk> Committer<D> {
             work.await;
         };
         self.make_room(sealed.block.len()).await?;
-        let journal = self
-            .journal
-            .write(sealed.block.clone(), sealed.sequence, sealed.durability);
+        let journal = write_journal(&store, &mut self.journal, &sealed);
         let direct = write_direct(&store, &sealed);
         let (journal, ()) = futures_lite::future::zip(journal, direct).await;
         store.note_fullness(&self.journal);
@@ -837,11 +863,30 @@ impl<D: Disk> Committer<D> {
     }
 }
 
+/// Writes a block again and again while the disk is full: its offsets are given away, and nothing of it is acknowledged yet.
+async fn write_journal<D: Disk>(
+    store: &Rc<Store<D>>,
+    journal: &mut Journal<D>,
+    sealed: &Sealed,
+) -> io::Result<()> {
+    loop {
+        let written = journal
+            .write(sealed.block.clone(), sealed.sequence, sealed.durability)
+            .await;
+        match written {
+            Err(error) => store.wait_for_space(error).await?,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
 /// Brings the large batches of a block to their segments, as durable as the block itself.
 async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
     for part in sealed.logs.iter().filter(|part| part.direct) {
         let written = async {
-            store.write_back(&part.log, part.end).await?;
+            while let Err(error) = store.write_back(&part.log, part.end).await {
+                store.wait_for_space(error).await?;
+            }
             if sealed.durability == Durability::Flushed && !planted(Planted::DirectBatchNotFlushed)
             {
                 store.files.sync_log(&part.log).await?;
@@ -853,9 +898,7 @@ async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
             Ok::<_, io::Error>(())
         };
         if let Err(error) = written.await {
-            if error.kind() != io::ErrorKind::StorageFull {
-                store.fail(&error.to_string());
-            }
+            store.fail(&error.to_string());
             let mut log = part.log.borrow_mut();
             log::error!("{} takes nothing until a restart: {error}", log.directory);
             log.failed = Some(error.to_string());

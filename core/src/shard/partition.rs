@@ -185,6 +185,9 @@ impl Partition {
         shard: &Shard,
         part: &ProducePart,
     ) -> Result<(Appended, Produced), PartitionError> {
+        if let Some(reason) = shard.store.full() {
+            return Err(PartitionError::Storage(reason));
+        }
         let config = Arc::clone(&self.config.borrow());
         let now = shard.wall_clock();
         let limits = ProduceLimits {

@@ -12,7 +12,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 use rinka_storage::disk::ring::RingDisk;
 use rinka_storage::log::LogCheckpoint;
 use rinka_storage::record_batch;
-use rinka_storage::recovery::{Recovered, Recovery, RecoveryError, Replayed};
+use rinka_storage::recovery::{Recovered, Recovery, RecoveryError, Replayed, free_reserves};
 use rinka_storage::store::{Store, StoreConfig};
 
 use super::mailbox::{Inbox, Mailbox};
@@ -176,9 +176,20 @@ pub(crate) async fn recover(
     root: &Path,
     lock: &File,
 ) -> Result<(MetadataImage, Recovered, Replayed), String> {
-    recover_all(node, root, lock)
-        .await
-        .map_err(|error| error.to_string())
+    let recovered = match recover_all(node, root, lock).await {
+        Err(error) if error.is_full() => {
+            log::warn!("recovery found the disk full and uses what was kept for it: {error}");
+            let disk = RingDisk::new(lock)
+                .await
+                .map_err(|error| error.to_string())?;
+            free_reserves(&disk, root)
+                .await
+                .map_err(|error| error.to_string())?;
+            recover_all(node, root, lock).await
+        }
+        other => other,
+    };
+    recovered.map_err(|error| error.to_string())
 }
 
 async fn recover_all(

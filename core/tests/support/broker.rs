@@ -76,6 +76,11 @@ enum Program {
 impl Broker {
     /// Starts it on free ports with a fresh directory, and waits until it says that it is ready.
     pub(crate) fn start(settings: BrokerSettings) -> Self {
+        Self::start_in(settings, Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// As [`Broker::start`], with its fresh directory in `parent`.
+    pub(crate) fn start_in(settings: BrokerSettings, parent: &Path) -> Self {
         if let Ok(bootstrap) = std::env::var("RINKA_TEST_BOOTSTRAP") {
             return Self {
                 settings,
@@ -98,7 +103,7 @@ impl Broker {
         };
         let directory = tempfile::Builder::new()
             .prefix("rinka-test-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .tempdir_in(parent)
             .expect("a temporary directory");
         Self::start_program(program, settings, directory)
     }
@@ -214,6 +219,31 @@ impl Broker {
             status,
             took: asked.elapsed(),
         }
+    }
+
+    /// Waits until it has printed a line with `text` since its last start.
+    pub(crate) fn wait_until_printed(&self, text: &str, within: Duration) {
+        if let Err(problem) = self.output.wait_for(text, Instant::now() + within) {
+            panic!("{problem}\n{}", self.output.tail());
+        }
+    }
+
+    /// Directories of a topic's partitions, also those that wait for their removal.
+    pub(crate) fn directories_of(&self, topic: &str) -> Vec<PathBuf> {
+        let directory = self.directory.as_ref().expect("a broker of ours has one");
+        let entries = std::fs::read_dir(directory.path()).expect("a readable directory");
+        entries
+            .map(|entry| entry.expect("a readable entry").path())
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with(&format!("{topic}-"))
+            })
+            .collect()
+    }
+
+    /// The process id of the running broker.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// The lines it printed since its last start.

@@ -531,6 +531,23 @@ impl DiskFile for RingFile {
         )
     }
 
+    async fn allocate(&self, size: u64) -> io::Result<()> {
+        let entry = opcode::Fallocate::new(types::Fd(self.descriptor), size)
+            .mode(libc::FALLOC_FL_KEEP_SIZE)
+            .build();
+        match self.ring.run(entry, Memory::None).await {
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL)
+                ) =>
+            {
+                Ok(())
+            }
+            other => with_path(other.map(|_| ()), "take space for", &self.path),
+        }
+    }
+
     async fn truncate(&self, size: u64) -> io::Result<()> {
         // Kernels below 6.9 have no ring operation for it, and the call may wait seconds for the file system's journal
         // beside a neighbour that flushes a lot: not on the shard's own thread.

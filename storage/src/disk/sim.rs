@@ -120,7 +120,10 @@ impl State {
     fn is_full(&self, growth: usize) -> bool {
         let used = || -> usize {
             let files = self.files();
-            files.iter().map(|(_, file)| file.borrow().now.len()).sum()
+            files
+                .iter()
+                .map(|(_, file)| file.borrow().size_on_disk())
+                .sum()
         };
         growth > 0
             && self
@@ -331,7 +334,7 @@ impl SimFile {
     /// The failure that the device reports instead of doing all of the write, and how much of it is done.
     fn refuse_write(&self, end: usize, length: usize) -> Option<(io::Error, usize)> {
         let mut state = self.disk.state.borrow_mut();
-        let growth = end.saturating_sub(self.content.borrow().now.len());
+        let growth = end.saturating_sub(self.content.borrow().size_on_disk());
         if state.is_full(growth) {
             state.counts.full += 1;
             return Some((io::ErrorKind::StorageFull.into(), 0));
@@ -452,6 +455,16 @@ impl DiskFile for SimFile {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         self.content.borrow_mut().flush(covered);
+        Ok(())
+    }
+
+    async fn allocate(&self, size: u64) -> io::Result<()> {
+        let size = usize::try_from(size).expect("files are small here");
+        let growth = size.saturating_sub(self.content.borrow().size_on_disk());
+        if self.disk.state.borrow().is_full(growth) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.content.borrow_mut().allocate(size);
         Ok(())
     }
 

@@ -202,8 +202,7 @@ async fn good() -> Files {
     })
     .await;
     let mut files = Vec::new();
-    for path in disk.files() {
-        let size = disk.size(&path).await.expect("listed");
+    for (path, size) in disk.files() {
         let file = disk.open(&path, OpenMode::Existing).await.expect("listed");
         let length = align_up(usize::try_from(size).expect("small"));
         let mut content = file.read_at(0, length).await.expect("whole").to_vec();

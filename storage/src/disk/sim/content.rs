@@ -17,6 +17,8 @@ pub(super) struct Content {
     durable: Vec<u8>,
     /// Oldest first: what no flush has covered.
     pending: Vec<Change>,
+    /// Bytes that count as used though there are fewer.
+    allocated: usize,
 }
 
 #[derive(Clone)]
@@ -49,6 +51,16 @@ impl Content {
     pub(super) fn truncate(&mut self, size: usize) {
         self.now.resize(size, 0);
         self.pending.push(Change::Truncate(size));
+        self.allocated = 0;
+    }
+
+    /// Space is taken for the first `size` bytes; what there is stays.
+    pub(super) fn allocate(&mut self, size: usize) {
+        self.allocated = self.allocated.max(size);
+    }
+
+    pub(super) fn size_on_disk(&self) -> usize {
+        self.now.len().max(self.allocated)
     }
 
     /// How many changes a flush that begins now covers.
@@ -155,6 +167,7 @@ impl Content {
             }
         }
         let found = Self {
+            allocated: 0,
             now: content.clone(),
             durable: content,
             pending: Vec::new(),
