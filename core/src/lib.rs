@@ -2,6 +2,7 @@
 //!
 //! The deciding modules hold no connection, no file and no clock; `shard`, `api` and `server` drive them.
 
+pub(crate) mod admin;
 pub(crate) mod api;
 pub mod config;
 pub mod controller;
@@ -10,6 +11,7 @@ pub mod dump;
 pub(crate) mod heartbeat;
 pub mod machine;
 pub mod metadata;
+pub(crate) mod metrics;
 pub mod node;
 pub(crate) mod offline;
 pub mod server;

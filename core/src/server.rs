@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +17,12 @@ use rinka_storage::log::LogCheckpoint;
 use rinka_storage::recovery::Replayed;
 use rinka_storage::topic_partition::TopicId;
 
+use crate::admin::{self, Admin};
 use crate::config::broker::{BrokerConfig, Routing};
 use crate::heartbeat::{self, Pulse};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
+use crate::metrics::ProcessReport;
 use crate::node::{Advertised, Endpoint, Node};
 use crate::shard::mailbox::{Inbox, Mailbox, mailbox};
 use crate::shard::run::{self, ShardSetup};
@@ -90,6 +93,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     let directory = DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id)
         .map_err(ServeError::Data)?;
     let sockets = bind(&config, shards)?;
+    let admin = bind_admin(&config)?;
     let node = Arc::new(Node {
         id: config.node_id,
         cluster_id: directory.cluster_id().to_owned(),
@@ -115,9 +119,32 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         recovered.logs,
         recovered.generation,
     )?;
+    let admin_address = match admin {
+        None => None,
+        Some((listener, address)) => {
+            let summary = &recovered.summary;
+            let admin = Admin {
+                mailboxes: running.mailboxes.clone().into(),
+                started,
+                process: ProcessReport {
+                    version: env!("CARGO_PKG_VERSION"),
+                    recovery: summary.took,
+                    recovered_partitions: summary.partitions as u64,
+                    replayed_blocks: summary.replayed.blocks,
+                    replayed_bytes: summary.replayed.bytes,
+                    ..ProcessReport::default()
+                },
+            };
+            admin::serve(listener, admin).map_err(|error| {
+                ServeError::Shard(format!("the admin port could not be served: {error}"))
+            })?;
+            Some(address)
+        }
+    };
     announce(
         &node,
         &sockets.bound,
+        admin_address,
         &data_directory,
         &recovered.summary,
         started.elapsed(),
@@ -277,8 +304,30 @@ fn bind(config: &BrokerConfig, shards: usize) -> Result<Sockets, ServeError> {
     Ok(sockets)
 }
 
+/// The admin port: only one that somebody asked for must be had.
+fn bind_admin(
+    config: &BrokerConfig,
+) -> Result<Option<(std::net::TcpListener, SocketAddr)>, ServeError> {
+    let Some(address) = &config.admin_listener else {
+        return Ok(None);
+    };
+    match admin::bind(address) {
+        Ok(bound) => Ok(Some(bound)),
+        Err(error) if config.explicit("rinka.admin.listener").is_none() => {
+            log::warn!(
+                "no metrics: cannot listen on {address}: {error}; choose another with rinka.admin.listener"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(ServeError::Bind {
+            address: address.clone(),
+            error,
+        }),
+    }
+}
+
 /// The kernel closes the sockets of a killed process on its own time: a port that is in use gets a moment to become free.
-fn bind_patiently(address: &str) -> io::Result<(OwnedFd, std::net::SocketAddr)> {
+fn bind_patiently(address: &str) -> io::Result<(OwnedFd, SocketAddr)> {
     let deadline = Instant::now() + BIND_WITHIN;
     loop {
         match rinka_net::listener::bind(address) {
@@ -417,7 +466,14 @@ fn start_shards(
 }
 
 /// What a person who just started it wants to know, and what a program may wait for.
-fn announce(node: &Node, bound: &[String], data: &Path, summary: &Summary, took: Duration) {
+fn announce(
+    node: &Node,
+    bound: &[String],
+    admin: Option<SocketAddr>,
+    data: &Path,
+    summary: &Summary,
+    took: Duration,
+) {
     let shards = match node.shards {
         1 => "1 shard".to_owned(),
         shards => format!("{shards} shards"),
@@ -433,6 +489,9 @@ fn announce(node: &Node, bound: &[String], data: &Path, summary: &Summary, took:
     );
     for address in bound {
         let _ = writeln!(out, "  listening on {address}");
+    }
+    if let Some(address) = admin {
+        let _ = writeln!(out, "  metrics and health on http://{address}/metrics");
     }
     if node.config.routing == Routing::Core {
         for advertised in &node.advertised {

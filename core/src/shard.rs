@@ -8,6 +8,7 @@ pub(crate) mod metadata_log;
 pub(crate) mod offset_lookup;
 pub(crate) mod partition;
 pub(crate) mod promise;
+mod report;
 pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod shard_map;
@@ -40,6 +41,7 @@ use crate::config::topic::{Ack, TopicConfig};
 use crate::heartbeat::Pulse;
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
+use crate::metrics::RequestCounters;
 use crate::node::Node;
 
 /// How often a shard looks at deadlines while it is busy.
@@ -77,6 +79,7 @@ pub(crate) struct Shard {
     pub(crate) fetch_sessions: RefCell<Sessions>,
     /// What they did, and what of it was rejected.
     pub(crate) connection_counters: Rc<Counters>,
+    pub(crate) counters: RequestCounters,
     /// One metadata change at a time; used on the metadata log's shard.
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
@@ -141,6 +144,7 @@ impl Shard {
             map: ShardMap::new(mailboxes.len()),
             fetch_sessions: RefCell::new(Sessions::new(node.config.fetch_sessions_max)),
             connection_counters: Rc::default(),
+            counters: RequestCounters::default(),
             node,
             store,
             image: RefCell::default(),
@@ -421,7 +425,7 @@ impl Shard {
                     continue;
                 };
                 match part.failed {
-                    None => partition.on_committed(part.end),
+                    None => partition.on_committed(part.end, part.durability),
                     Some(reason) => partition.close(&PartitionError::Storage(reason)),
                 }
             }

@@ -9,6 +9,7 @@ pub mod sim;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -54,6 +55,10 @@ pub trait Disk: Clone + 'static {
     async fn remove_directory(&self, path: &Path) -> io::Result<()>;
     /// Names in the directory, in no order; empty when there is no such directory. Used at start-up and deletion only.
     async fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Time since some moment: what the disk takes is measured by it, and nothing decided.
+    fn clock(&self) -> Duration {
+        Duration::ZERO
+    }
     /// The size of a file in bytes.
     async fn size(&self, path: &Path) -> io::Result<u64>;
 

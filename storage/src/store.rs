@@ -5,6 +5,8 @@
 //! for it. Decides nothing about replication, and serves only what its caller says is committed.
 
 mod full_disk;
+pub mod layout;
+mod measures;
 mod removal;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +24,7 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Durability, aligned_buffer, is_full};
 use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
 use crate::journal::{Journal, JournalConfig};
+use crate::latency_histogram::LatencyHistogram;
 use crate::leader_epoch::LeaderEpoch;
 use crate::log::{Log, LogCheckpoint, Place};
 use crate::offset::Offset;
@@ -59,41 +62,6 @@ pub struct StoreConfig {
     pub generation: u64,
 }
 
-/// The file names in a data directory.
-pub mod layout {
-    use std::path::{Path, PathBuf};
-
-    /// Checkpoints and journals are in here.
-    pub const DIRECTORY: &str = "rinka";
-
-    #[must_use]
-    pub fn base_checkpoint(root: &Path) -> PathBuf {
-        root.join(DIRECTORY).join("base.checkpoint")
-    }
-
-    #[must_use]
-    pub fn shard_checkpoint(root: &Path, shard: usize) -> PathBuf {
-        root.join(DIRECTORY)
-            .join(format!("shard-{shard}.checkpoint"))
-    }
-
-    #[must_use]
-    pub fn journal(root: &Path, shard: usize) -> PathBuf {
-        root.join(DIRECTORY).join(format!("journal-{shard}"))
-    }
-
-    /// Takes space that is given up when the disk is full.
-    #[must_use]
-    pub fn reserve(root: &Path, shard: usize) -> PathBuf {
-        root.join(DIRECTORY).join(format!("reserve-{shard}"))
-    }
-
-    #[must_use]
-    pub fn is_reserve(name: &str) -> bool {
-        name.starts_with("reserve-")
-    }
-}
-
 /// What became of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
@@ -117,8 +85,9 @@ pub enum AppendError {
 #[derive(Debug)]
 pub struct Committed {
     pub topic_partition: TopicPartition,
-    /// Everything below is durable as the log's configuration asks.
+    /// Everything below is durable, at least as the log's configuration asks.
     pub end: Offset,
+    /// What it survives in truth: another log of the same block may have asked for more.
     pub durability: Durability,
     /// Appends counted in.
     pub appends: usize,
@@ -211,6 +180,8 @@ pub struct Store<D: Disk> {
     shortened: RefCell<FxHashMap<TopicPartition, LogHandle>>,
     stopping: Cell<bool>,
     commits: Cell<u64>,
+    journal_bytes: Cell<u64>,
+    flush_latency: LatencyHistogram,
 }
 
 /// The one writer of the shard's journal.
@@ -265,6 +236,8 @@ impl<D: Disk> Store<D> {
             shortened: RefCell::default(),
             stopping: Cell::new(false),
             commits: Cell::new(0),
+            journal_bytes: Cell::new(0),
+            flush_latency: LatencyHistogram::default(),
         });
         match store.take_reserve().await {
             Err(error) if is_full(&error) => store.is_now_full(&error),
@@ -471,18 +444,6 @@ impl<D: Disk> Store<D> {
     pub fn has_room(&self) -> bool {
         self.uncommitted_bytes.get() < UNCOMMITTED_BYTES_MAX
             && self.cached_bytes.get() < self.config.memory_bytes + UNCOMMITTED_BYTES_MAX
-    }
-
-    /// Bytes in memory that reads may use.
-    #[must_use]
-    pub fn cached_bytes(&self) -> usize {
-        self.cached_bytes.get()
-    }
-
-    /// Journal blocks committed since the start.
-    #[must_use]
-    pub fn commits(&self) -> u64 {
-        self.commits.get()
     }
 
     /// Reads whole batches from the one that holds `offset` on; see [`SegmentFiles::read`].
@@ -803,7 +764,7 @@ impl<D: Disk> Committer<D> {
                 Committed {
                     topic_partition: log.topic_partition,
                     end: part.end,
-                    durability: log.config.durability,
+                    durability: sealed.durability,
                     appends: part.appends,
                     failed: match &journal {
                         Ok(()) => log.failed.clone(),
@@ -835,6 +796,9 @@ impl<D: Disk> Committer<D> {
             .push_back(CachedBlock { bytes, logs });
         store.cached_bytes.set(store.cached_bytes.get() + bytes);
         store.commits.set(store.commits.get() + 1);
+        store
+            .journal_bytes
+            .set(store.journal_bytes.get() + sealed.block.len() as u64);
         if let Err(error) = journal {
             store.fail(&format!("the journal could not be written: {error}"));
         }
@@ -870,9 +834,11 @@ async fn write_journal<D: Disk>(
     sealed: &Sealed,
 ) -> io::Result<()> {
     loop {
+        let begun = store.disk.clock();
         let written = journal
             .write(sealed.block.clone(), sealed.sequence, sealed.durability)
             .await;
+        store.flush_latency.record(store.disk.clock() - begun);
         match written {
             Err(error) => store.wait_for_space(error).await?,
             Ok(()) => return Ok(()),

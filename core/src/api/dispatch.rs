@@ -76,6 +76,7 @@ impl Dispatch {
             flexible: api.is_flexible(version),
         };
         let context = Rc::clone(&self.context);
+        context.shard.counters.on_request(api);
         Ok(match api {
             ApiKey::Produce => produce::start(context, header, Field::read(reader, read)?).await,
             ApiKey::Fetch => {

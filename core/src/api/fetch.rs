@@ -349,7 +349,10 @@ async fn read_here(shard: &Rc<Shard>, parts: Vec<ReadPart>, bytes_max: usize) ->
                     result.records = records;
                 }
             }
-            Err(error) => result.error = Some(error),
+            Err(error) => {
+                partition.count_failed_fetch();
+                result.error = Some(error);
+            }
         }
         result.log_start = partition.log_start();
         results.push(result);

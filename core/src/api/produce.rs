@@ -17,9 +17,9 @@ use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError};
 use super::Context;
 use super::errors::{partition_error, partition_error_message, record_error_message};
 use super::topics;
-use crate::shard::Started;
 use crate::shard::mailbox::{Gone, Lane};
 use crate::shard::partition::{PartitionError, ProducePart, Produced};
+use crate::shard::{Shard, Started};
 
 type Results = Vec<Result<Produced, PartitionError>>;
 
@@ -70,6 +70,7 @@ pub(super) async fn start(
                 .zip(results.into_iter().chain(stopping))
             {
                 fill(
+                    &context.shard,
                     &mut response.responses[topic].partition_responses[partition],
                     result,
                 );
@@ -198,7 +199,11 @@ fn only(records: Records) -> Bytes {
         .unwrap_or_default()
 }
 
-fn fill(response: &mut PartitionProduceResponse, result: Result<Produced, PartitionError>) {
+fn fill(
+    shard: &Shard,
+    response: &mut PartitionProduceResponse,
+    result: Result<Produced, PartitionError>,
+) {
     match result {
         Ok(produced) => {
             response.base_offset = produced.base_offset.0;
@@ -207,6 +212,7 @@ fn fill(response: &mut PartitionProduceResponse, result: Result<Produced, Partit
         }
         Err(error) => {
             response.error_code = partition_error(&error);
+            shard.counters.on_refused(response.error_code);
             response.error_message = partition_error_message(&error);
             if let PartitionError::Batch(ProduceBatchError::Records(invalid)) = error {
                 let told = |record: &InvalidRecord| BatchIndexAndErrorMessage {

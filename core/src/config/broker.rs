@@ -53,6 +53,8 @@ pub struct BrokerConfig {
     pub journal_bytes: u64,
     pub spin_us: u64,
     pub shutdown_ms: u64,
+    /// `None`: metrics are not served.
+    pub admin_listener: Option<String>,
 
     /// Keys that no Kafka broker knows either. Start-up names them in one warning.
     pub unknown: Vec<String>,
@@ -162,7 +164,7 @@ impl BrokerConfig {
     }
 
     /// The text of a key that was set.
-    pub(super) fn explicit(&self, key: &str) -> Option<&str> {
+    pub(crate) fn explicit(&self, key: &str) -> Option<&str> {
         self.explicit.get(key).map(String::as_str)
     }
 }
@@ -262,6 +264,9 @@ impl Collector {
             journal_bytes: self.number("rinka.journal.bytes"),
             spin_us: self.number("rinka.spin.us"),
             shutdown_ms: self.number("rinka.shutdown.ms"),
+            admin_listener: self
+                .text("rinka.admin.listener")
+                .filter(|address| !address.is_empty()),
 
             warnings,
             unknown: self.unknown,

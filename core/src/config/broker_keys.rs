@@ -204,6 +204,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     honoured("rinka.request.time.ms", Int, Some("30000"), Between(1, 3_600_000), "How long a request may take to arrive, from its first byte, and a second more for each 16 KiB that came."),
     honoured("rinka.send.time.ms", Int, Some("30000"), Between(1, 3_600_000), "How long a client may take to read a reply, and a second more for each 16 KiB that it took."),
     honoured("rinka.spin.us", Int, Some("0"), Between(0, 1000), "How long an idle shard polls before it sleeps: buys latency with CPU."),
+    honoured("rinka.admin.listener", TEXT, Some("127.0.0.1:9644"), Any, "Where /metrics, /healthz and /readyz are served over HTTP, HOST:PORT; empty: nowhere. The default yields when the port is taken, a value that was set does not."),
     honoured("rinka.shutdown.ms", Int, Some("10000"), Between(0, 3_600_000), "How long shutdown waits for requests under way."),
     // Told to tools, which read features from it.
     without("inter.broker.protocol.version", TEXT, Some("4.0-IV3"), "told to tools that read a broker's features from it"),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rinka_replication::offset_waiters::OffsetWaiters;
 use rinka_replication::partition::{Action, Leader};
 use rinka_storage::compression::Codec;
+use rinka_storage::disk::Durability;
 use rinka_storage::leader_epoch::LeaderEpoch;
 use rinka_storage::offset::Offset;
 use rinka_storage::record_batch::{self, ProduceBatchError, ProduceLimits, RecordBatchHeader};
@@ -21,6 +22,7 @@ use rinka_storage::topic_partition::TopicPartition;
 use super::Shard;
 use super::promise::{Promise, Promised, promise};
 use crate::config::topic::{Compression, TimestampType, TopicConfig};
+use crate::metrics::PartitionCounters;
 
 /// Why a partition did not take or give records. `core/api` turns each into Kafka's error code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,9 @@ pub(crate) struct Partition {
     /// fetch was answered already.
     watches: RefCell<OffsetWaiters<flume::Sender<()>>>,
     pub(crate) closed: Cell<bool>,
+    /// What the last commit stood on.
+    commit_class: Cell<Durability>,
+    pub(crate) counters: PartitionCounters,
 }
 
 /// An append that is on its way to the disk.
@@ -118,6 +123,8 @@ impl Partition {
             acks: RefCell::default(),
             watches: RefCell::default(),
             closed: Cell::new(false),
+            commit_class: Cell::new(Durability::Flushed),
+            counters: PartitionCounters::default(),
         }
     }
 
@@ -160,12 +167,16 @@ impl Partition {
 
     /// Takes one partition's records at once; the wait for the disk is in what it returns.
     pub(crate) fn produce(self: &Rc<Self>, shard: &Shard, part: &ProducePart) -> PendingProduce {
+        add(&self.counters.produces, 1);
         match self.append(shard, part) {
             Ok((appended, produced)) => {
                 let end = match appended {
                     Appended::New { end, .. } | Appended::Duplicate { end, .. } => end,
                 };
                 if part.acks != -1 && part.acks != 1 || end <= self.high_watermark() {
+                    if part.acks != 0 {
+                        self.count_acknowledged(1);
+                    }
                     return PendingProduce::Done(Ok(produced));
                 }
                 // acks=1 waits as acks=all does: with one replica they are the same, and an answer always means durable.
@@ -176,8 +187,24 @@ impl Partition {
                 shard.note_wait(self);
                 PendingProduce::Waiting(wait, produced)
             }
-            Err(error) => PendingProduce::Done(Err(error)),
+            Err(error) => {
+                add(&self.counters.failed_produces, 1);
+                PendingProduce::Done(Err(error))
+            }
         }
+    }
+
+    pub(crate) fn count_failed_fetch(&self) {
+        add(&self.counters.failed_fetches, 1);
+    }
+
+    fn count_acknowledged(&self, count: usize) {
+        let counters = &self.counters;
+        let class = match self.commit_class.get() {
+            Durability::Flushed => &counters.acknowledged_flushed,
+            Durability::Written => &counters.acknowledged_written,
+        };
+        add(class, count);
     }
 
     fn append(
@@ -223,6 +250,9 @@ impl Partition {
             .map_err(PartitionError::Append)?;
         let base_offset = match appended {
             Appended::New { base, end } => {
+                let records = usize::try_from(end.since(base)).unwrap_or(0);
+                add(&self.counters.messages_in, records);
+                add(&self.counters.bytes_in, accepted.batch.len());
                 let mut actions = Vec::new();
                 self.leader.borrow_mut().on_append(end, &mut actions);
                 self.carry_out(&mut actions);
@@ -260,8 +290,9 @@ impl Partition {
         Ok(wait)
     }
 
-    /// Everything below `end` is durable here.
-    pub(crate) fn on_committed(&self, end: Offset) {
+    /// Everything below `end` is durable here, as far as `class` says.
+    pub(crate) fn on_committed(&self, end: Offset, class: Durability) {
+        self.commit_class.set(class);
         let mut actions = Vec::new();
         self.leader.borrow_mut().on_flushed(end, &mut actions);
         self.carry_out(&mut actions);
@@ -293,6 +324,7 @@ impl Partition {
                 Action::HighWatermarkAdvanced { to } => {
                     let mut acks = Vec::new();
                     self.acks.borrow_mut().on_mark(to, &mut acks);
+                    self.count_acknowledged(acks.len());
                     for ack in acks {
                         ack.give(Ok(()));
                     }
@@ -345,11 +377,18 @@ impl Partition {
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, PartitionError> {
         let limit = self.high_watermark();
+        add(&self.counters.fetches, 1);
         if offset < self.log_start() || offset > self.log.borrow().end() {
             return Err(PartitionError::OffsetOutOfRange);
         }
         match shard.store.read(&self.log, offset, limit, bytes_max).await {
-            Ok(batches) => Ok(batches),
+            Ok(batches) => {
+                add(
+                    &self.counters.bytes_out,
+                    batches.iter().map(Bytes::len).sum(),
+                );
+                Ok(batches)
+            }
             Err(ReadError::Disk(_)) if self.closed.get() => Err(PartitionError::Unknown),
             // Deleted while it was read.
             Err(_) if offset < self.log_start() => Err(PartitionError::OffsetOutOfRange),
@@ -360,6 +399,10 @@ impl Partition {
             }
         }
     }
+}
+
+fn add(cell: &Cell<u64>, count: usize) {
+    cell.set(cell.get() + count as u64);
 }
 
 /// What batches are packed anew with, and at which level.

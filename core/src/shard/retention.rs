@@ -70,6 +70,11 @@ impl Doomed {
         self.files.push(DoomedFiles { at, what });
     }
 
+    /// How many segments and directories wait.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
     fn next_due(&mut self, now: Duration) -> Option<DoomedWhat> {
         if self.files.peek()?.at > now {
             return None;

@@ -6,7 +6,7 @@ use std::path::Path;
 use rinka_storage::record_batch::batches;
 
 use crate::support::broker::{Broker, BrokerSettings};
-use crate::wire::Connection;
+use crate::support::wire::Connection;
 use crate::{Printed, load, rinka, whole, whole_copy};
 
 fn doctor(data: &Path, options: &[&str]) -> Printed {

@@ -10,7 +10,7 @@ use rinka_storage::record_batch::RecordBatchBuilder;
 use crate::support::admin::create_topic;
 use crate::support::broker::Broker;
 use crate::support::random::Random;
-use crate::wire::Connection;
+use crate::support::wire::Connection;
 
 /// The topics and how many partitions each has.
 pub(crate) const TOPICS: &[(&str, i32)] = &[("codecs", 2), ("stamped", 1), ("rolled", 1)];

@@ -10,7 +10,6 @@ mod kafka;
 mod load;
 #[path = "../support/mod.rs"]
 mod support;
-mod wire;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the suites that run the real broker share: starting and ending it, free ports, seeded randomness, building the clients.
-//! Knows nothing of what is tested, and never talks to the broker beyond creating a topic.
+//! What the suites that run the real broker share: starting and ending it, free ports, seeded randomness, building the clients,
+//! a client of our own codec. Knows nothing of what is tested.
 
 #![allow(
     dead_code,
@@ -11,3 +11,4 @@ pub(crate) mod broker;
 pub(crate) mod ports;
 pub(crate) mod random;
 pub(crate) mod toolchain;
+pub(crate) mod wire;

@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use glommio::io::BufferedFile;
@@ -30,7 +31,7 @@ const ENTRIES: u32 = 128;
 const FREED_AT_ONCE: u64 = 32 << 20;
 
 /// The pause between two steps: at most 1.6 GB/s are freed.
-const FREE_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+const FREE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A file system reached through one ring. Cloning shares the ring; it must stay on the thread that made it.
 #[derive(Clone)]
@@ -42,6 +43,7 @@ struct Ring {
     uring: RefCell<IoUring>,
     operations: RefCell<Operations>,
     event: OwnedFd,
+    started: Instant,
 }
 
 #[derive(Default)]
@@ -90,7 +92,7 @@ impl RingDisk {
                 Ok(uring) => break uring,
                 Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && attempts < 20 => {
                     attempts += 1;
-                    glommio::timer::sleep(std::time::Duration::from_millis(50)).await;
+                    glommio::timer::sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -109,6 +111,7 @@ impl RingDisk {
             uring: RefCell::new(uring),
             operations: RefCell::default(),
             event,
+            started: Instant::now(),
         });
         Ring::watch(&ring)?;
         Ok(Self { ring })
@@ -429,6 +432,10 @@ impl Disk for RingDisk {
             .collect()
     }
 
+    fn clock(&self) -> Duration {
+        self.ring.started.elapsed()
+    }
+
     async fn size(&self, path: &Path) -> io::Result<u64> {
         with_path(
             std::fs::metadata(path).map(|metadata| metadata.len()),
@@ -587,7 +594,7 @@ mod tests {
     fn on_a_shard<T: Send + 'static>(work: impl AsyncFnOnce(RingDisk) -> T + Send + 'static) -> T {
         LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(64 << 10)
-            .preempt_timer(std::time::Duration::from_millis(1))
+            .preempt_timer(Duration::from_millis(1))
             .spawn(move || async move {
                 let lock = tempfile::tempfile().expect("a file");
                 let disk = RingDisk::new(&lock).await.expect("a ring");

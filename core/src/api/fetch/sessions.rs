@@ -153,13 +153,11 @@ impl Sessions {
     }
 
     /// How many sessions there are.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
 
     /// How many partitions all of them remember.
-    #[cfg(test)]
     pub(crate) fn partitions(&self) -> usize {
         self.partitions
     }

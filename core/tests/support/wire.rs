@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rinka_net::wire::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopic,
 };
+use rinka_net::wire::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
 use rinka_net::wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use rinka_net::wire::produce::{
@@ -36,7 +37,7 @@ impl Connection {
         }
     }
 
-    fn call<R: Field>(&mut self, api: ApiKey, version: i16, request: &impl Field) -> R {
+    pub(crate) fn call<R: Field>(&mut self, api: ApiKey, version: i16, request: &impl Field) -> R {
         self.correlation += 1;
         let name = Text::from("rinka-tests");
         for part in encode_request(api, version, self.correlation, Some(&name), request) {
@@ -107,6 +108,16 @@ impl Connection {
         let response: DeleteRecordsResponse = self.call(ApiKey::DeleteRecords, 1, &request);
         let answer = &response.topics[0].partitions[0];
         assert_eq!(answer.error_code, ErrorCode::NONE, "{topic}-{partition}");
+    }
+
+    pub(crate) fn delete_topic(&mut self, topic: &str) {
+        let request = DeleteTopicsRequest {
+            topic_names: vec![Text::from(topic.to_owned())],
+            timeout_ms: 30_000,
+            ..Default::default()
+        };
+        let response: DeleteTopicsResponse = self.call(ApiKey::DeleteTopics, 4, &request);
+        assert_eq!(response.responses[0].error_code, ErrorCode::NONE, "{topic}");
     }
 
     /// Whole batches from `offset` on, about a megabyte of them.

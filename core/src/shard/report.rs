@@ -1,0 +1,76 @@
+//! What a shard tells of itself, for the admin port.
+//!
+//! Only reads.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use rinka_net::rejected::Rejected;
+
+use super::Shard;
+use super::partition::Partition;
+use super::shard_map::METADATA;
+use crate::metrics::{ShardReport, TopicReport};
+
+/// Partitions looked at before others have their turn.
+const PARTITIONS_AT_ONCE: usize = 256;
+
+impl Shard {
+    pub(crate) async fn report(self: Rc<Self>) -> ShardReport {
+        let partitions: Vec<Rc<Partition>> = self.partitions.borrow().values().cloned().collect();
+        let mut topics: BTreeMap<String, TopicReport> = BTreeMap::new();
+        let mut offline_partitions = 0;
+        for (index, partition) in partitions.iter().enumerate() {
+            if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
+                glommio::yield_if_needed().await;
+            }
+            offline_partitions += u64::from(partition.closed.get());
+            let image = self.image.borrow();
+            let name = match image.topic(partition.name.topic_id) {
+                Some(topic) => &*topic.name,
+                None if partition.name == METADATA => "__cluster_metadata",
+                None => continue,
+            };
+            let log_bytes = partition.log.borrow().size();
+            match topics.get_mut(name) {
+                Some(topic) => topic.add_partition(&partition.counters, log_bytes),
+                None => {
+                    let topic = topics.entry(name.to_owned()).or_default();
+                    topic.add_partition(&partition.counters, log_bytes);
+                }
+            }
+        }
+        let sessions = self.fetch_sessions.borrow();
+        let network = &self.connection_counters;
+        let mut report = ShardReport {
+            failure: self.store.failure(),
+            stopping: self.stopping(),
+            topics,
+            rejected: Rejected::ALL
+                .into_iter()
+                .map(|kind| (kind.name(), network.rejected.count(kind)))
+                .collect(),
+            connections: network.open(),
+            connections_opened: network.opened.get(),
+            network_bytes_in: network.bytes_in.get(),
+            network_bytes_out: network.bytes_out.get(),
+            flush: self.store.flush_latency(),
+            journal_blocks: self.store.commits(),
+            journal_bytes: self.store.journal_bytes(),
+            journal_fullness: self.store.journal_fullness(),
+            uncommitted_bytes: self.store.uncommitted_bytes() as u64,
+            cached_bytes: self.store.cached_bytes() as u64,
+            unwritten_bytes: self.store.unwritten_bytes() as u64,
+            full: self.store.full().is_some(),
+            open_files: self.store.files.open_files() as u64,
+            doomed_files: self.doomed.borrow().len() as u64,
+            fetch_sessions: sessions.len() as u64,
+            fetch_session_partitions: sessions.partitions() as u64,
+            stalls: self.stalls(),
+            offline_partitions,
+            ..ShardReport::default()
+        };
+        self.counters.report(&mut report);
+        report
+    }
+}

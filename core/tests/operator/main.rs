@@ -1,0 +1,40 @@
+//! What an operator relies on: the admin port tells the truth, and logs are kept as short as their topics ask, through kill -9 too.
+//!
+//! The real binary, and a client of this repository's own codec.
+
+mod metrics;
+mod retention;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rinka_storage::record_batch::RecordBatchBuilder;
+use support::broker::BrokerSettings;
+
+/// What comes about in the background must have come by then.
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn settings() -> BrokerSettings {
+    BrokerSettings::new("node").with("rinka.admin.listener", "127.0.0.1:0")
+}
+
+fn batch(records: usize, value: &[u8]) -> Bytes {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.expect("after 1970").as_millis()).expect("for a while yet");
+    let mut builder = RecordBatchBuilder::new();
+    for _ in 0..records {
+        builder.append(now, None, Some(value));
+    }
+    builder.build()
+}
+
+/// Looks again and again until it is so.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + WITHIN;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
