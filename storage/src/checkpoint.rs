@@ -31,6 +31,8 @@ pub enum CheckpointError {
     /// Written by a newer release.
     NewerFormat(u32),
     Damaged(&'static str),
+    /// It is not there, though it must have been written.
+    Missing,
 }
 
 impl std::fmt::Display for CheckpointError {
@@ -39,6 +41,9 @@ impl std::fmt::Display for CheckpointError {
             Self::NewerFormat(format) => write!(
                 formatter,
                 "format {format} is newer than this release understands (up to {FORMAT}); start the release that wrote it"
+            ),
+            Self::Missing => formatter.write_str(
+                "missing, though there are journals: part of the data directory was lost; restore it, or start with an empty one",
             ),
             Self::Damaged(what) => write!(formatter, "damaged: {what}"),
         }

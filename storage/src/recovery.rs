@@ -126,6 +126,7 @@ impl<D: Disk> Recovery<D> {
         disk.create_directory(&root.join(layout::DIRECTORY)).await?;
         disk.sync_directory(root).await?;
         let base = load(&disk, &layout::base_checkpoint(root)).await?;
+        let is_fresh = base.is_none();
         let generation = base.as_ref().map_or(0, |base| base.generation);
         let mut checkpoints: FxHashMap<_, _> = base
             .into_iter()
@@ -147,6 +148,13 @@ impl<D: Disk> Recovery<D> {
                 checkpoints.insert(log.topic_partition, log);
             }
             journals.push((layout::journal(root, shard), first_sequence));
+        }
+        // The first start writes the base before any journal: to go on without it would be to lose everything in silence.
+        if is_fresh && !journals.is_empty() {
+            return Err(RecoveryError::Checkpoint {
+                path: layout::base_checkpoint(root),
+                error: CheckpointError::Missing,
+            });
         }
         Ok(Self {
             files: SegmentFiles::for_replay(disk.clone(), root.to_owned()),

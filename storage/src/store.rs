@@ -396,9 +396,12 @@ impl<D: Disk> Store<D> {
             let mut log = entry.log.borrow_mut();
             log.publish(entry.place, entry.end, data);
             wants_write |= log.bytes_to_write() >= WRITE_BACK_BYTES;
-            unwritten
-                .entry(log.topic_partition)
-                .or_insert_with(|| Rc::clone(&entry.log));
+            // What a deleted or failed log has is never written any more.
+            if log.failed.is_none() {
+                unwritten
+                    .entry(log.topic_partition)
+                    .or_insert_with(|| Rc::clone(&entry.log));
+            }
             drop(log);
             match logs
                 .iter_mut()
