@@ -14,8 +14,22 @@ use std::path::Path;
 /// Locked memory the executor insists on for each process.
 const MEMLOCK_MIN: u64 = 512 << 10;
 
+/// Descriptors of the process as a whole: the data directory's lock, signals, the admin port and who asks there.
+const DESCRIPTORS_OF_PROCESS: u64 = 64;
+
+/// Descriptors of a shard: its bounded cache of segment files, its rings, its journal, its listeners.
+const DESCRIPTORS_OF_SHARD: u64 = 256 + 64;
+
+/// A broker for fewer clients is a mistake.
+const CONNECTIONS_MIN: u64 = 32;
+
 #[derive(Debug)]
 pub enum MachineError {
+    /// Too few files may be open.
+    Descriptors {
+        limit: u64,
+        needed: u64,
+    },
     /// `io_uring_setup` is refused.
     IoUring(io::Error),
     Memlock {
@@ -31,6 +45,11 @@ impl fmt::Display for MachineError {
                 formatter,
                 "io_uring is not available ({error}): Rinka needs Linux 6.1 or newer, the sysctl kernel.io_uring_disabled=0, \
                  and a container profile that allows io_uring_setup"
+            ),
+            Self::Descriptors { limit, needed } => write!(
+                formatter,
+                "the limit of open files is {limit}, at least {needed} are needed for this many shards: raise it with \
+                 `ulimit -n 100000` or LimitNOFILE=100000 in the service file, or run fewer shards with rinka.shards"
             ),
             Self::Memlock { soft, hard } => write!(
                 formatter,
@@ -91,6 +110,43 @@ pub(crate) fn check_memlock() -> Result<(), MachineError> {
             hard: limit.rlim_max,
         })
     }
+}
+
+/// How many files and sockets the process may have open, once the soft limit is raised as far as the hard one allows.
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointers are to values of the right type that outlive the calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            return u64::MAX;
+        }
+        let raised = libc::rlimit {
+            rlim_cur: limit.rlim_max,
+            rlim_max: limit.rlim_max,
+        };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) == 0 {
+            limit = raised;
+        }
+    }
+    limit.rlim_cur
+}
+
+/// How many connections the limit of descriptors leaves room for, beside the files of `shards` shards.
+///
+/// # Errors
+/// When it is too small for a broker at all.
+pub(crate) fn connections_within(descriptors: u64, shards: usize) -> Result<usize, MachineError> {
+    let needed = DESCRIPTORS_OF_PROCESS + DESCRIPTORS_OF_SHARD * shards as u64;
+    if descriptors < needed + CONNECTIONS_MIN {
+        return Err(MachineError::Descriptors {
+            limit: descriptors,
+            needed: needed + CONNECTIONS_MIN,
+        });
+    }
+    Ok(usize::try_from(descriptors - needed).unwrap_or(usize::MAX))
 }
 
 /// Bytes free for this process in the file system that holds `path`, and all its bytes.

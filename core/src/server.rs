@@ -31,6 +31,9 @@ use crate::shard::shard_map::ShardMap;
 /// How long a shard may take to come up.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
+/// With this many descriptors nobody need be told that they are counted.
+const DESCRIPTORS_ENOUGH: u64 = 65_536;
+
 const BIND_WITHIN: Duration = Duration::from_secs(3);
 const BIND_RETRY: Duration = Duration::from_millis(10);
 
@@ -81,7 +84,7 @@ pub(crate) struct ShardListener {
 ///
 /// # Errors
 /// [`ServeError`], each with what to do about it.
-pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
+pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
     let started = Instant::now();
     for warning in startup_warnings(&config) {
         log::warn!("{warning}");
@@ -89,6 +92,14 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     machine::check().map_err(ServeError::Machine)?;
     let cpus = machine::usable_cpus();
     let shards = config.shards.unwrap_or(cpus.len()).max(1);
+    let descriptors = machine::raise_descriptor_limit();
+    let room = machine::connections_within(descriptors, shards).map_err(ServeError::Machine)?;
+    if room < config.connections_max && descriptors < DESCRIPTORS_ENOUGH {
+        log::warn!(
+            "the limit of open files ({descriptors}) leaves room for {room} connections; more are refused"
+        );
+    }
+    config.connections_max = config.connections_max.min(room);
     let new_cluster_id = TopicId(uuid::Uuid::new_v4()).to_string();
     let directory = DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id)
         .map_err(ServeError::Data)?;

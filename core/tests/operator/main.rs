@@ -2,6 +2,7 @@
 //!
 //! The real binary, and a client of this repository's own codec.
 
+mod limits;
 mod metrics;
 mod retention;
 #[path = "../support/mod.rs"]
@@ -17,7 +18,7 @@ use support::broker::BrokerSettings;
 const WITHIN: Duration = Duration::from_secs(30);
 
 fn settings() -> BrokerSettings {
-    BrokerSettings::new("node").with("rinka.admin.listener", "127.0.0.1:0")
+    BrokerSettings::new("node")
 }
 
 fn batch(records: usize, value: &[u8]) -> Bytes {

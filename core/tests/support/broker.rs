@@ -35,6 +35,7 @@ impl BrokerSettings {
             .with("rinka.shards", "2")
             .with("rinka.routing", routing)
             .with("rinka.journal.bytes", "67108864")
+            .with("rinka.admin.listener", "127.0.0.1:0")
     }
 
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
@@ -163,7 +164,7 @@ impl Broker {
         let started = Instant::now();
         self.spawn();
         let mark = match self.program {
-            Program::Rinka => "ready in ",
+            Program::Rinka => "  ready in ",
             Program::Control(_) | Program::RunsAlready => "Kafka Server started",
         };
         if let Err(problem) = self.output.wait_for(mark, started + READY_WITHIN) {
