@@ -89,7 +89,10 @@ fn own(directory: &Path, report: &mut Report) -> io::Result<()> {
             }
         } else if name.ends_with(".tmp") && !is_directory {
             temporary(&path, report);
-        } else if name != "base.checkpoint" && !numbered("shard-", ".checkpoint") {
+        } else if name != "base.checkpoint"
+            && !numbered("shard-", ".checkpoint")
+            && !numbered("reserve-", "")
+        {
             unknown(&path, report);
         }
     }

@@ -97,7 +97,13 @@ impl Shard {
             // The current epoch goes on, whether it has written anything yet or not.
             return Ok(Some((epoch, log.end())));
         }
-        Ok(log.epochs.end_of(epoch, log.end()))
+        // As Kafka has it: of an epoch beyond all known ones nothing is said, one before all of them ended where they begin.
+        if log.epochs.latest().is_none_or(|latest| epoch > latest) {
+            return Ok(None);
+        }
+        let first = log.epochs.entries().first();
+        let before_all = first.map(|(_, start)| (epoch, *start));
+        Ok(log.epochs.end_of(epoch, log.end()).or(before_all))
     }
 }
 

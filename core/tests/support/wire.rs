@@ -37,12 +37,24 @@ impl Connection {
         }
     }
 
+    /// Sends a request and waits for its answer.
     pub(crate) fn call<R: Field>(&mut self, api: ApiKey, version: i16, request: &impl Field) -> R {
+        let correlation = self.send(api, version, request);
+        self.receive(api, version, correlation)
+    }
+
+    /// Sends a request and says its correlation id.
+    pub(crate) fn send(&mut self, api: ApiKey, version: i16, request: &impl Field) -> i32 {
         self.correlation += 1;
         let name = Text::from("rinka-tests");
         for part in encode_request(api, version, self.correlation, Some(&name), request) {
             self.stream.write_all(&part).expect("the broker reads");
         }
+        self.correlation
+    }
+
+    /// Waits for the next answer, which must be the one to `correlation`.
+    pub(crate) fn receive<R: Field>(&mut self, api: ApiKey, version: i16, correlation: i32) -> R {
         let mut length = [0; 4];
         self.stream
             .read_exact(&mut length)
@@ -51,10 +63,14 @@ impl Connection {
         self.stream
             .read_exact(&mut frame)
             .expect("the broker answers");
-        let (correlation, response) =
+        let (answered, response) =
             decode_response(api, version, Bytes::from(frame)).expect("an answer of this version");
-        assert_eq!(correlation, self.correlation, "answers come in order");
+        assert_eq!(answered, correlation, "answers come in order");
         response
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
     }
 
     pub(crate) fn producer_id(&mut self) -> i64 {
