@@ -78,7 +78,11 @@ impl Connection {
             transaction_timeout_ms: 60_000,
             ..Default::default()
         };
-        let response: InitProducerIdResponse = self.call(ApiKey::InitProducerId, 3, &request);
+        let mut response: InitProducerIdResponse = self.call(ApiKey::InitProducerId, 3, &request);
+        // Kafka says so for a moment after its start.
+        while response.error_code == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS {
+            response = self.call(ApiKey::InitProducerId, 3, &request);
+        }
         assert_eq!(response.error_code, ErrorCode::NONE);
         response.producer_id
     }
