@@ -13,6 +13,7 @@ const GLOMMIO: &[&str] = &[
     "core/src/shard.rs",
     "core/src/shard/mailbox.rs",
     "core/src/shard/offset_lookup.rs",
+    "core/src/shard/report.rs",
     "core/src/shard/retention.rs",
     "core/src/shard/run.rs",
     "net/src/connection.rs",
