@@ -32,7 +32,7 @@ use crate::shard::shard_map::ShardMap;
 const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// With this many descriptors nobody need be told that they are counted.
-const DESCRIPTORS_ENOUGH: u64 = 65_536;
+const DESCRIPTORS_ENOUGH: u64 = 4096;
 
 const BIND_WITHIN: Duration = Duration::from_secs(3);
 const BIND_RETRY: Duration = Duration::from_millis(10);
