@@ -1,5 +1,5 @@
-//! Faults on the real binary, under a load whose every acknowledged record is looked for afterwards: a full disk, a frozen one,
-//! a broker that is stopped for a while, and one that is killed in the middle of its recovery.
+//! Faults on the real binary, under a load whose every acknowledged record is looked for afterwards: a full disk, a frozen one, one
+//! that fails, a broker that is stopped for a while, and one that is killed in the middle of its recovery.
 //!
 //! - `cargo test -p rinka-core --test chaos -- --nocapture`, as root; without it the disk's faults are skipped by name.
 
@@ -178,6 +178,44 @@ fn a_frozen_disk_holds_up_produce_and_nothing_else() {
     acked.extend(hammer.finish());
     let account = read_all(program, &broker, &acked);
     assert_in_order(&account, "after the thaw");
+}
+
+/// What a producer of one record hears.
+fn produce_error(broker: &Broker) -> i16 {
+    let mut builder = RecordBatchBuilder::new();
+    builder.append(-1, None, Some(b"beside the load"));
+    produce(broker.bootstrap(), "beside", &builder.build()).expect("it answers")
+}
+
+#[test]
+fn a_disk_that_fails_acknowledges_nothing_more_and_loses_nothing_acknowledged() {
+    let _alone = alone();
+    let (program, disk) = match hammer::program()
+        .and_then(|program| Ok((program, SmallDisk::mount("failing disk", DISK_BYTES)?)))
+    {
+        Ok(both) => both,
+        Err(absent) => return skip(&absent),
+    };
+    let mut broker = start_on(&disk);
+    create_topic(broker.bootstrap(), "beside", 1, &[]);
+    let hammer = Hammer::start(program, broker.bootstrap(), TOPIC, LOAD);
+    for _ in 0..4 {
+        hammer.wait_for_acks(1_000);
+        assert_eq!(produce_error(&broker), 0);
+        disk.fail();
+        let refused = produce_error(&broker);
+        assert_eq!(refused, KAFKA_STORAGE_ERROR);
+        // And so it stays: no flush that succeeds later is believed.
+        assert_eq!(produce_error(&broker), KAFKA_STORAGE_ERROR);
+        broker.assert_running();
+        broker.kill9();
+        disk.mount_again();
+        broker.start_again();
+    }
+    hammer.wait_for_acks(1_000);
+    let acked = hammer.finish();
+    let account = read_all(program, &broker, &acked);
+    assert_in_order(&account, "after four failures of the disk");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -12,6 +13,7 @@ use crate::support::toolchain::{self, Absent};
 
 /// A mounted file system, until it is dropped.
 pub(crate) struct SmallDisk {
+    image: PathBuf,
     mount: PathBuf,
     /// The image and the mount point.
     _directory: TempDir,
@@ -43,6 +45,7 @@ impl SmallDisk {
             return Err(absent(format!("no loop mount: {}", said(&mounted))));
         }
         Ok(Self {
+            image,
             mount,
             _directory: directory,
         })
@@ -65,6 +68,34 @@ impl SmallDisk {
             {}
         }
         Filler(path)
+    }
+
+    /// From now on every write and flush fails with EIO, and what the file system's journal had not written yet is lost, as
+    /// when the power of a disk goes (`EXT4_IOC_SHUTDOWN`, which no program but this calls by hand).
+    pub(crate) fn fail(&self) {
+        let script = "import fcntl, os, struct, sys\n\
+                      fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+        let failed = run("python3", &["-c", script, text(&self.mount)]);
+        assert!(failed.status.success(), "no shutdown: {}", said(&failed));
+    }
+
+    /// Mounts the file system anew, which replays its journal. Nobody may use it any more.
+    pub(crate) fn mount_again(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let unmounted = run("umount", &[text(&self.mount)]);
+            if unmounted.status.success() {
+                break;
+            }
+            // The kernel ends the last operations of a killed process on its own time.
+            assert!(Instant::now() < deadline, "umount: {}", said(&unmounted));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mounted = run(
+            "mount",
+            &["-o", "loop", text(&self.image), text(&self.mount)],
+        );
+        assert!(mounted.status.success(), "mount: {}", said(&mounted));
     }
 
     /// Holds up every write until the result is dropped.
