@@ -1,7 +1,7 @@
 //! Faults on the real binary, under a load whose every acknowledged record is looked for afterwards: a full disk, a frozen one, one
 //! that fails, a broker that is stopped for a while, and one that is killed in the middle of its recovery.
 //!
-//! - `cargo test -p rinka-core --test chaos -- --nocapture`, as root; without it the disk's faults are skipped by name.
+//! - `cargo test -p rinka-core --test chaos -- --nocapture`, as root and with loop devices; without them the disk's faults are skipped by name, in CI too.
 
 #[path = "../crash/checker.rs"]
 mod checker;
