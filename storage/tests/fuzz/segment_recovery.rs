@@ -85,6 +85,11 @@ fn settings(name: TopicPartition) -> Option<LogSettings> {
 async fn disk(files: &Files) -> SimDisk {
     let disk = SimDisk::new();
     for (path, content) in files {
+        let folders: Vec<&Path> = path.ancestors().skip(1).collect();
+        for folder in folders.into_iter().rev().skip(1) {
+            let made = disk.create_directory(folder).await;
+            made.expect("a folder, perhaps there already");
+        }
         let file = disk.open(path, OpenMode::Create).await.expect("a new file");
         write_all(&file, 0, content).await.expect("there is room");
         file.truncate(content.len() as u64).await.expect("cut");
