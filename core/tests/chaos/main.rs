@@ -205,7 +205,7 @@ fn a_disk_that_fails_acknowledges_nothing_more_and_loses_nothing_acknowledged() 
         disk.fail();
         let refused = produce_error(&broker);
         assert_eq!(refused, KAFKA_STORAGE_ERROR);
-        // And so it stays: no flush that succeeds later is believed.
+        // And so it stays while the disk fails. A flush that fails once and then succeeds is the simulation's to test.
         assert_eq!(produce_error(&broker), KAFKA_STORAGE_ERROR);
         broker.assert_running();
         broker.kill9();

@@ -74,8 +74,8 @@ impl SmallDisk {
         Filler(path)
     }
 
-    /// From now on every write and flush fails with EIO, and what the file system's journal had not written yet is lost, as
-    /// when the power of a disk goes (`EXT4_IOC_SHUTDOWN`, which no program but this calls by hand).
+    /// From now on every write and flush fails with EIO, and what the file system's own journal had not written yet is lost
+    /// (`EXT4_IOC_SHUTDOWN`). No power cut: data that was written and not flushed is still there afterwards.
     pub(crate) fn fail(&self) {
         let script = "import fcntl, os, struct, sys\n\
                       fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
