@@ -159,6 +159,7 @@ pub(crate) struct ShardReport {
     pub(crate) journal_bytes: u64,
     /// Of the journal's capacity, 0 to 1.
     pub(crate) journal_fullness: f64,
+    pub(crate) unsent_bytes: u64,
     pub(crate) uncommitted_bytes: u64,
     pub(crate) cached_bytes: u64,
     /// Bytes in memory and the journal that no segment holds yet.

@@ -373,6 +373,13 @@ fn render_storage(page: &mut Page, shards: &[ShardReport]) {
     );
     page.of_shards(
         shards,
+        "rinka_unsent_bytes",
+        "gauge",
+        "Bytes of replies that clients have yet to take.",
+        |shard| shard.unsent_bytes,
+    );
+    page.of_shards(
+        shards,
         "rinka_uncommitted_bytes",
         "gauge",
         "Bytes taken and not in the journal yet.",
