@@ -5,8 +5,10 @@
 
 #[path = "../crash/checker.rs"]
 mod checker;
+mod clock;
 #[path = "../crash/hammer.rs"]
 mod hammer;
+mod memory_limit;
 mod small_disk;
 #[path = "../support/mod.rs"]
 mod support;
