@@ -180,6 +180,7 @@ pub(crate) struct ProcessReport {
     pub(crate) recovery: Duration,
     pub(crate) recovered_partitions: u64,
     pub(crate) replayed_blocks: u64,
+    pub(crate) damaged_journals: u64,
     pub(crate) replayed_bytes: u64,
     pub(crate) resident_bytes: u64,
     pub(crate) cpu: Duration,

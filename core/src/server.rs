@@ -142,6 +142,7 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
                     recovery: summary.took,
                     recovered_partitions: summary.partitions as u64,
                     replayed_blocks: summary.replayed.blocks,
+                    damaged_journals: summary.replayed.damaged_journals,
                     replayed_bytes: summary.replayed.bytes,
                     ..ProcessReport::default()
                 },

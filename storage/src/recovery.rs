@@ -76,6 +76,8 @@ pub struct Replayed {
     /// Batches brought to their logs.
     pub batches: u64,
     pub bytes: u64,
+    /// Journals that could not be read to their end, see [`DamagedBlock`](crate::journal::replay::DamagedBlock).
+    pub damaged_journals: u64,
 }
 
 impl RecoveryError {
@@ -228,6 +230,16 @@ impl<D: Disk> Recovery<D> {
                 if self.bytes_in_memory > REPLAY_BYTES_MAX || often {
                     self.write_back().await?;
                 }
+            }
+            if let Some(damaged) = replay.damaged().await? {
+                replayed.damaged_journals += 1;
+                log::error!(
+                    "journal {}: block {} at byte {} is damaged and others follow it; what it and they hold is lost where no segment \
+                     has it yet, and may have been acknowledged",
+                    damaged.file.display(),
+                    damaged.sequence,
+                    damaged.position,
+                );
             }
         }
         self.write_back().await?;

@@ -156,6 +156,12 @@ fn render_process(page: &mut Page, process: &ProcessReport) {
         process.replayed_blocks,
     );
     page.one(
+        "rinka_recovery_damaged_journals",
+        "gauge",
+        "Journals that recovery could not read to their end; the log names file and position.",
+        process.damaged_journals,
+    );
+    page.one(
         "rinka_recovery_bytes",
         "gauge",
         "Bytes of batches that recovery brought to segments.",
