@@ -93,13 +93,14 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
     let cpus = machine::usable_cpus();
     let shards = config.shards.unwrap_or(cpus.len()).max(1);
     let descriptors = machine::raise_descriptor_limit();
-    let room = machine::connections_within(descriptors, shards).map_err(ServeError::Machine)?;
-    if room < config.connections_max && descriptors < DESCRIPTORS_ENOUGH {
+    let room = machine::room_within(descriptors, shards).map_err(ServeError::Machine)?;
+    if room.connections < config.connections_max && descriptors < DESCRIPTORS_ENOUGH {
         log::warn!(
-            "the limit of open files ({descriptors}) leaves room for {room} connections; more are refused"
+            "the limit of open files ({descriptors}) leaves room for {} connections; more are refused",
+            room.connections
         );
     }
-    config.connections_max = config.connections_max.min(room);
+    config.connections_max = config.connections_max.min(room.connections);
     let new_cluster_id = TopicId(uuid::Uuid::new_v4()).to_string();
     let directory = DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id)
         .map_err(ServeError::Data)?;
@@ -109,6 +110,7 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
         id: config.node_id,
         cluster_id: directory.cluster_id().to_owned(),
         shards,
+        unsynced_files_max: room.unsynced_files,
         advertised: sockets.advertised,
         config,
     });

@@ -93,6 +93,7 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
             shard: number,
             journal_bytes: node.config.journal_bytes,
             memory_bytes: usize::try_from(node.config.memory_bytes).unwrap_or(usize::MAX / 2),
+            unsynced_files_max: node.unsynced_files_max,
             generation,
         };
         let (store, committer) = Store::open(disk, config)

@@ -138,6 +138,7 @@ async fn open(
         shard: 0,
         journal_bytes: JOURNAL_BYTES,
         memory_bytes: world.memory_bytes,
+        unsynced_files_max: world.unsynced_files_max,
         generation: recovered.generation,
     };
     let ends: Vec<_> = recovered
