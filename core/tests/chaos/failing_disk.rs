@@ -1,13 +1,18 @@
 //! The broker on a disk that loses power, fails or is slow (`fault_file_system`), under a load whose acknowledged records are all looked
 //! for afterwards.
 
-use std::time::Duration;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rinka_net::wire::ApiKey;
+use rinka_net::wire::metadata::{MetadataRequest, MetadataResponse};
 
 use crate::fault_file_system::{FaultDisk, journals, segments};
 use crate::hammer::{self, Hammer, Load};
 use crate::support::admin::{create_topic, produce};
 use crate::support::broker::{Broker, BrokerSettings};
 use crate::support::toolchain::skip;
+use crate::support::wire::Connection;
 use crate::{
     KAFKA_STORAGE_ERROR, LOAD, TOPIC, alone, assert_in_order, batch, create_crash_topic,
     produce_error, read_all, say, seed, signal,
@@ -194,4 +199,75 @@ fn writes_that_fail_acknowledge_nothing_and_lose_nothing() {
             }),
         ],
     );
+}
+
+const PRODUCERS: i64 = 48;
+const BATCHES_EACH: i64 = 4;
+
+#[test]
+fn a_slow_disk_holds_producers_back_and_nothing_else() {
+    let _alone = alone();
+    let disk = match FaultDisk::mount("slow disk") {
+        Ok(disk) => disk,
+        Err(absent) => return skip(&absent),
+    };
+    let settings = BrokerSettings::new("node")
+        .with("rinka.shards", "1")
+        .with("rinka.memory", "16777216")
+        .with("rinka.request.memory", "16777216");
+    let mut broker = Broker::start_in(settings, disk.path());
+    create_topic(broker.bootstrap(), "slow", 1, &[]);
+    let before = memory_mib(&broker, "VmRSS:");
+    disk.delay_writes(Duration::from_millis(20));
+    // More at once than the broker may hold, in batches which go through the journal, and past it.
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|number| {
+            let bootstrap = broker.bootstrap().to_owned();
+            let batch = batch(if number % 4 == 0 {
+                100 << 10
+            } else {
+                900 << 10
+            });
+            std::thread::spawn(move || {
+                let mut connection = Connection::open(&bootstrap);
+                let offsets =
+                    (0..BATCHES_EACH).map(|_| connection.produce("slow", 0, batch.clone()));
+                offsets.collect::<Vec<i64>>()
+            })
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    let mut asked = 0;
+    while producers.iter().any(|producer| !producer.is_finished()) {
+        let begun = Instant::now();
+        let mut connection = Connection::open(broker.bootstrap());
+        let _: MetadataResponse = connection.call(ApiKey::Metadata, 9, &MetadataRequest::default());
+        slowest = slowest.max(begun.elapsed());
+        asked += 1;
+    }
+    let mut offsets: Vec<i64> = producers
+        .into_iter()
+        .flat_map(|producer| producer.join().expect("every request is answered"))
+        .collect();
+    offsets.sort_unstable();
+    let expected: Vec<i64> = (0..PRODUCERS * BATCHES_EACH).collect();
+    assert_eq!(offsets, expected, "each batch is there once");
+    broker.assert_running();
+    let grown = memory_mib(&broker, "VmHWM:").saturating_sub(before);
+    say(&format!(
+        "{asked} answers beside the slow disk, the slowest after {slowest:?}; {grown} MiB more memory"
+    ));
+    assert!(grown < 160, "it took {grown} MiB more");
+    assert!(
+        slowest < Duration::from_secs(1),
+        "metadata took {slowest:?}"
+    );
+}
+
+fn memory_mib(broker: &Broker, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", broker.process_id()));
+    let status = status.expect("the broker runs");
+    let line = status.lines().find(|line| line.starts_with(field));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.expect("a line of it").parse::<u64>().expect("a number") / 1024
 }

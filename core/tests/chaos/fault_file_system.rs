@@ -66,6 +66,7 @@ struct Faults {
     fail_next_flush: Option<Which>,
     writes_failed: usize,
     flushes_failed: usize,
+    write_delay: Duration,
 }
 
 impl Faults {
@@ -198,6 +199,11 @@ impl FaultDisk {
 
     pub(crate) fn wait_for_failed_write(&self) {
         self.wait_until("a write", |state| state.faults.writes_failed > 0);
+    }
+
+    /// Every write takes this much longer, until the next boot.
+    pub(crate) fn delay_writes(&self, delay: Duration) {
+        self.state().faults.write_delay = delay;
     }
 
     /// Writes asked for since it was mounted.

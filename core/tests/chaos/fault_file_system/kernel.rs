@@ -69,6 +69,10 @@ impl Kernel {
         data: &[u8],
         through: bool,
     ) -> Result<(), Errno> {
+        let delay = self.state().faults.write_delay;
+        if !delay.is_zero() {
+            std::thread::sleep(delay);
+        }
         let mut state = self.state();
         let path = state.tree.path(number);
         state.writes += 1;
