@@ -9,8 +9,10 @@ use rinka_net::wire::metadata::{MetadataRequest, MetadataResponse};
 
 use crate::fault_file_system::{FaultDisk, journals, segments};
 use crate::hammer::{self, Hammer, Load};
+use crate::large_batches::LargeBatches;
 use crate::support::admin::{create_topic, produce};
 use crate::support::broker::{Broker, BrokerSettings};
+use crate::support::random::Random;
 use crate::support::toolchain::skip;
 use crate::support::wire::Connection;
 use crate::{
@@ -60,21 +62,35 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_as_flushed() {
     // Small segments: rolls all the time.
     create_crash_topic(&broker, &[("segment.bytes", "1048576")]);
     let hammer = Hammer::start(program, broker.bootstrap(), TOPIC, HEAVY);
+    let large = LargeBatches::start(broker.bootstrap());
+    let mut random = Random::new(seed);
     let mut acked = Vec::new();
     for round in 0..8 {
-        hammer.wait_for_acks([4_000, 4_000, 4_000, 60_000][round % 4]);
+        // Some rounds are long enough for a checkpoint.
+        hammer.wait_for_acks([4_000, 4_000, 4_000, 40_000][round % 4]);
         disk.power_off_while_writing();
         kill(&mut broker, &disk);
-        boot(&mut broker, &disk, Some(seed + round as u64));
+        if round % 2 == 1 {
+            // And again while it recovers, or just after it.
+            disk.boot(Some(random.draw()));
+            broker.spawn();
+            std::thread::sleep(Duration::from_millis(random.below(100)));
+            disk.power_off_while_writing();
+            kill(&mut broker, &disk);
+        }
+        boot(&mut broker, &disk, Some(random.draw()));
         acked.extend(hammer.take_acks());
-        let account = read_all(program, &broker, &acked);
-        assert_in_order(&account, &format!("after power cut {round}"));
+        let when = format!("after power cut {round}");
+        assert_in_order(&read_all(program, &broker, &acked), &when);
+        large.check(program, broker.bootstrap(), &when);
     }
     acked.extend(hammer.finish());
     let account = read_all(program, &broker, &acked);
     assert_in_order(&account, "at the end");
+    let batches = large.check(program, broker.bootstrap(), "at the end");
+    assert!(batches > 0, "large batches are taken too");
     say(&format!(
-        "{} records acknowledged, {} writes",
+        "{} records and {batches} large batches acknowledged, {} writes",
         account.records_acked(),
         disk.writes()
     ));

@@ -11,6 +11,7 @@ mod failing_disk;
 mod fault_file_system;
 #[path = "../crash/hammer.rs"]
 mod hammer;
+mod large_batches;
 mod memory_limit;
 mod small_disk;
 #[path = "../support/mod.rs"]
