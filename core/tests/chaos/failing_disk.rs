@@ -169,11 +169,12 @@ fn fail_under_load(suite: &'static str, rounds: [(&str, Fault); 2]) {
         acked.extend(hammer.take_acks());
         let account = read_all(program, &broker, &acked);
         assert_in_order(&account, &format!("while the broker has failed: {what}"));
-        assert_eq!(hammer.take_acks(), [], "no ack once it has failed: {what}");
         broker.assert_running();
 
         kill(&mut broker, &disk);
         boot(&mut broker, &disk, None);
+        // With those that came while it had failed, had there been any: they would not be on the disk.
+        acked.extend(hammer.take_acks());
         let account = read_all(program, &broker, &acked);
         assert_in_order(&account, &format!("after the power cut: {what}"));
     }
