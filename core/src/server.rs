@@ -19,6 +19,7 @@ use rinka_storage::topic_partition::TopicId;
 
 use crate::admin::{self, Admin};
 use crate::config::broker::{BrokerConfig, Routing};
+use crate::executor_start;
 use crate::heartbeat::{self, Pulse};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
@@ -373,17 +374,23 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
     let lock = clone_lock(directory)?;
     let pulse = Arc::new(Pulse::default());
     start_heartbeat(&[Arc::clone(&pulse)])?;
-    let thread = LocalExecutorBuilder::new(Placement::Unbound)
-        .name("rinka-recovery")
-        .io_memory(EXECUTOR_IO_MEMORY)
-        .preempt_timer(run::PREEMPT)
-        .spawn(move || async move {
-            glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
-            let recovered = run::recover(&node, &root, &lock).await;
-            pulse.end();
-            recovered
-        })
-        .map_err(|error| ServeError::Recovery(error.to_string()))?;
+    let work = (node, root, lock, pulse);
+    let thread = executor_start::start(work, |begin| {
+        LocalExecutorBuilder::new(Placement::Unbound)
+            .name("rinka-recovery")
+            .io_memory(EXECUTOR_IO_MEMORY)
+            .preempt_timer(run::PREEMPT)
+            .spawn(move || async move {
+                let Some((node, root, lock, pulse)) = begin.take() else {
+                    return Err("another executor recovers".to_owned());
+                };
+                glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
+                let recovered = run::recover(&node, &root, &lock).await;
+                pulse.end();
+                recovered
+            })
+    })
+    .map_err(|error| ServeError::Recovery(error.to_string()))?;
     let (image, recovered, replayed) = thread
         .join()
         .map_err(|error| ServeError::Recovery(error.to_string()))?
@@ -436,6 +443,7 @@ fn start_shards(
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         (0..node.shards).map(|_| mailbox()).unzip();
     let (ready, readiness) = flume::bounded(node.shards);
+    let spin = Duration::from_micros(node.config.spin_us);
     let mut threads = Vec::with_capacity(node.shards);
     let mut pulses = Vec::with_capacity(node.shards);
     for (number, ((inbox, listeners), logs)) in inboxes
@@ -460,12 +468,14 @@ fn start_shards(
             pulse,
         };
         let cpu = cpus[number % cpus.len()];
-        let thread = std::thread::Builder::new()
-            .name(format!("rinka-shard-{number}"))
-            .spawn(move || run::run(setup, cpu))
-            .map_err(|error| {
-                ServeError::Shard(format!("shard {number} could not be started: {error}"))
-            })?;
+        let thread = executor_start::start(setup, |begin| {
+            std::thread::Builder::new()
+                .name(format!("rinka-shard-{number}"))
+                .spawn(move || run::run(begin, number, spin, cpu))
+        });
+        let thread = thread.map_err(|error| {
+            ServeError::Shard(format!("shard {number} could not be started: {error}"))
+        })?;
         threads.push(thread);
     }
     start_heartbeat(&pulses)?;

@@ -200,7 +200,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     honoured("rinka.ack", TEXT, Some("flushed"), OneOf(ACKS), "What an ack waited for, unless the topic says otherwise. flushed: survives power loss. written: survives the end of the process."),
     honoured("rinka.memory", Long, Some("67108864"), Between(1 << 20, 1 << 40), "Bytes of cache per shard."),
     honoured("rinka.journal.bytes", Long, Some("268435456"), Between(64 << 20, 1 << 40), "Bytes of journal on disk per shard; bounds the work of recovery."),
-    honoured("rinka.request.memory", Long, Some("268435456"), Between(1 << 20, 1 << 40), "Bytes of requests that a shard holds, half of them of large ones that are still arriving; beyond it sockets are not read."),
+    honoured("rinka.request.memory", Long, Some("268435456"), Between(1 << 20, 1 << 40), "Bytes of requests that a shard holds, half of them of large ones; beyond it sockets are not read."),
     honoured("rinka.reply.memory", Long, Some("268435456"), Between(1 << 20, 1 << 40), "Bytes of records that a shard holds for consumers that have yet to read them; a fetch gets a quarter of what is left at most."),
     honoured("rinka.request.time.ms", Int, Some("30000"), Between(1, 3_600_000), "How long a request may take to arrive, from its first byte, and a second more for each 16 KiB that came."),
     honoured("rinka.send.time.ms", Int, Some("30000"), Between(1, 3_600_000), "How long a client may take to read a reply, and a second more for each 16 KiB that it took."),
