@@ -27,7 +27,7 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::SegmentNameNotSynced, AckedIsDurable, 20),
     (Planted::ReplacementNotFlushed, AckedIsDurable, 20),
     (Planted::RecoveredNotFlushed, AckedIsDurable, 200),
-    (Planted::LeftoversRemovedFirst, RecoveryIsIdempotent, 1500),
+    (Planted::LeftoversRemovedFirst, RecoveryIsIdempotent, 400),
     (Planted::ReplayOverwritesWhatFollows, AckedIsDurable, 200),
     (Planted::DamageServed, NothingDamagedIsServed, 100),
     (Planted::FirstBatchUnchecked, OrderAndOffsetsHold, 1500),
