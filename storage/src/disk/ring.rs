@@ -24,7 +24,8 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 use super::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_up, aligned_buffer};
 
-/// Submission entries. More may be in flight: the completion queue is twice as long and the kernel keeps what overflows.
+/// Submission entries. More may be in flight: the completion queue is twice as long, and the kernel keeps what overflows until it
+/// is asked for, which nothing but an overflow flag tells.
 const ENTRIES: u32 = 128;
 
 /// Bytes of a file that are given back to the file system in one step.
@@ -144,17 +145,23 @@ impl Ring {
     fn complete(&self) {
         let mut uring = self.uring.borrow_mut();
         let mut operations = self.operations.borrow_mut();
-        for entry in uring.completion() {
-            let index = usize::try_from(entry.user_data()).expect("we number slots from 0");
-            let slot = &mut operations.slots[index];
-            if slot.abandoned {
-                *slot = Slot::default();
-                operations.free.push(index);
-            } else {
-                slot.result = Some(entry.result());
-                if let Some(waker) = slot.waker.take() {
-                    waker.wake();
+        loop {
+            for entry in uring.completion() {
+                let index = usize::try_from(entry.user_data()).expect("we number slots from 0");
+                let slot = &mut operations.slots[index];
+                if slot.abandoned {
+                    *slot = Slot::default();
+                    operations.free.push(index);
+                } else {
+                    slot.result = Some(entry.result());
+                    if let Some(waker) = slot.waker.take() {
+                        waker.wake();
+                    }
                 }
+            }
+            // What overflowed rings no bell: without this call whoever waits for it would wait for ever.
+            if !uring.submission().cq_overflow() || uring.submit().is_err() {
+                return;
             }
         }
     }
@@ -633,6 +640,31 @@ mod tests {
                 .await
                 .expect("read");
             assert_eq!(tail.len(), BLOCK, "a read ends at the end of the file");
+        });
+    }
+
+    #[test]
+    fn more_completions_at_once_than_the_queue_holds_are_all_seen() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        on_a_shard(async move |disk| {
+            for _ in 0..3 {
+                let mut files = Vec::new();
+                for _ in 0..4 * ENTRIES {
+                    files.push(disk.open(&path, OpenMode::Create).await.expect("opened"));
+                }
+                // Each is closed without a wait, and by the kernel at once.
+                drop(files);
+                let goes_on = async {
+                    disk.sync_directory(path.parent().expect("a parent"))
+                        .await
+                        .expect("synced");
+                    Ok(())
+                };
+                let within = Duration::from_secs(20);
+                let done = glommio::timer::timeout(within, goes_on).await;
+                done.expect("completions that overflowed are asked for");
+            }
         });
     }
 
