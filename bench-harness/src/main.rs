@@ -2,10 +2,12 @@
 //!
 //! Measures and prints; never decides which broker is the better one.
 
+mod affinity;
 mod batch;
 mod client;
 mod consume;
 mod cpu;
+mod floor;
 mod produce;
 mod report;
 
@@ -34,12 +36,15 @@ Example, 64 KiB batches over 16 partitions:
     Produce(produce::Produce),
     /// Read a topic from its beginning to the end it had at the start, checking every batch
     Consume(consume::Consume),
+    /// What this machine can do at best: sockets, sums, copies, flushed writes, within half a minute
+    Floor(floor::Command),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Produce(work) => produce::run(&work),
         Command::Consume(work) => consume::run(&work),
+        Command::Floor(command) => floor::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
