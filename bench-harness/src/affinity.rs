@@ -59,7 +59,6 @@ pub(crate) fn pin(cores: Option<&Cores>) -> Result<()> {
     sched_setaffinity(None, &set).map_err(|error| format!("cannot run on cores {cores}: {error}"))
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "its first user is on its way"))]
 /// Does the work on these cores, then puts the thread back to where it was.
 pub(crate) fn pinned<T>(cores: Option<&Cores>, work: impl FnOnce() -> T) -> Result<T> {
     let before = sched_getaffinity(None).map_err(|error| format!("cores: {error}"))?;

@@ -5,11 +5,14 @@
 mod affinity;
 mod batch;
 mod client;
+mod compare;
 mod consume;
 mod cpu;
 mod floor;
 mod produce;
 mod report;
+#[allow(dead_code, reason = "its other users are on their way")]
+mod result;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,8 @@ Example, 64 KiB batches over 16 partitions:
     Produce(produce::Produce),
     /// Read a topic from its beginning to the end it had at the start, checking every batch
     Consume(consume::Consume),
+    /// Two brokers under the same load, in turns
+    Compare(Box<compare::Command>),
     /// What this machine can do at best: sockets, sums, copies, flushed writes, within half a minute
     Floor(floor::Command),
 }
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Produce(work) => produce::run(&work),
         Command::Consume(work) => consume::run(&work),
+        Command::Compare(command) => compare::run(&command),
         Command::Floor(command) => floor::run(&command),
     };
     match result {
