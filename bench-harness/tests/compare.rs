@@ -91,6 +91,12 @@ impl Scene {
     }
 }
 
+fn kill(signal: &str, pid: u32) {
+    let command = format!("kill -s {signal} {pid}");
+    let status = Command::new("sh").args(["-c", &command]).status();
+    assert!(status.expect("sh").success());
+}
+
 /// An address that nothing listens at.
 fn free() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -156,30 +162,26 @@ fn no_broker_outlives_a_comparison_that_is_killed() {
         assert!(made.expect("mkfifo").success());
         let broker = format!("exec 3> {}\n{}", pipe.display(), &BROKER[10..]);
         fs::write(scene.path("broker"), format!("#!/bin/sh\n{broker}")).expect("a script");
-        let waits = "#!/bin/sh\necho begun > \"$5\"\nwhile kill -0 \"$6\"; do sleep 0.05; done\n";
+        let waits = "#!/bin/sh\necho $$ > \"$5\"\nexec sleep 600\n";
         fs::write(scene.path("runner"), waits).expect("a script");
         let mut compare = scene
             .command(&["--keep", "--warm-ups", "0"])
             .arg(&pipe)
-            .arg("{pid}")
             .spawn()
             .expect("rinka-bench");
         let mut reader = BufReader::new(fs::File::open(&pipe).expect("the pipe"));
         let mut line = String::new();
         reader.read_line(&mut line).expect("the run has begun");
-        assert_eq!(line, "begun\n");
-        let kill = format!("kill -{signal} {}", compare.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .expect("sh")
-                .success()
-        );
+        let runner: u32 = line.trim().parse().expect("the run's process");
+        kill(signal, compare.id());
         assert!(!compare.wait().expect("an end").success());
         reader
             .read_to_string(&mut line)
             .expect("the end of the brokers");
+        if signal == "KILL" {
+            // A real run would end with its broker.
+            kill(signal, runner);
+        }
         assert_eq!(scene.path("out/a.data").exists(), !tidied, "{signal}");
     }
 }

@@ -75,7 +75,7 @@ impl Broker {
         let child = pinned(start.cores.as_ref(), || command.spawn())?.map_err(failed)?;
         let mut guard = Command::new("sh");
         guard
-            .args(["-c", "read -r _; kill -KILL -- \"-$0\""])
+            .args(["-c", "read -r _; kill -s KILL -- \"-$0\""])
             .arg(child.id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
