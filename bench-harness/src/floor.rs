@@ -2,10 +2,6 @@
 //!
 //! Never speaks to a broker; what it measures is one thread, one socket and one file, with plain system calls.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "its first users are on their way")
-)]
 mod distance;
 mod measure;
 
@@ -16,7 +12,6 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-#[expect(unused_imports, reason = "its first users are on their way")]
 pub(crate) use distance::{Distance, Measured, distance};
 
 use crate::affinity::Cores;

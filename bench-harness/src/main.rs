@@ -9,6 +9,7 @@ mod compare;
 mod consume;
 mod cpu;
 mod floor;
+mod page;
 mod produce;
 mod report;
 #[allow(dead_code, reason = "its other users are on their way")]
@@ -43,6 +44,8 @@ Example, 64 KiB batches over 16 partitions:
     Compare(Box<compare::Command>),
     /// What this machine can do at best: sockets, sums, copies, flushed writes, within half a minute
     Floor(floor::Command),
+    /// Results of runs as one page: table, plots, machine and commands
+    Report(page::Command),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Consume(work) => consume::run(&work),
         Command::Compare(command) => compare::run(&command),
         Command::Floor(command) => floor::run(&command),
+        Command::Report(command) => page::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -122,7 +122,11 @@ fn cpu_seconds(run: &RunResult) -> Option<f64> {
     Some(used.user_seconds + used.system_seconds)
 }
 
-#[expect(dead_code, reason = "its user is on its way")]
+/// Every figure there can be, in the order of a table.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FIGURES.iter().map(|(name, _)| *name)
+}
+
 /// The figures that a run has.
 pub(crate) fn figures_of(run: &RunResult) -> impl Iterator<Item = (&'static str, f64)> {
     let read = |(name, read): &(&'static str, Read)| Some((*name, read(run)?));

@@ -3,6 +3,7 @@
 //! Never a judgement between brokers; a floor names the parts it is the sum of.
 
 use super::Floor;
+use crate::result::{Durability, RunResult, Schedule};
 
 /// What of a result is held against the floor.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,20 @@ pub(crate) struct Measured {
     pub(crate) request_bytes: u64,
     pub(crate) ack_p50_us: Option<f64>,
     pub(crate) mb_per_second: Option<f64>,
+}
+
+impl Measured {
+    pub(crate) fn of(run: &RunResult) -> Self {
+        let produced = &run.produced;
+        // An open loop's rate is what was asked for, not what could be had.
+        let closed = run.workload.schedule == Schedule::Closed;
+        Self {
+            flushed: run.workload.durability == Durability::Power,
+            request_bytes: produced.bytes.checked_div(produced.requests).unwrap_or(0),
+            ack_p50_us: run.publish.as_ref().map(|latency| latency.p50 as f64),
+            mb_per_second: closed.then_some(produced.bytes_per_second / 1e6),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
