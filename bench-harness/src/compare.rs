@@ -26,12 +26,14 @@ use interval::{Figure, RUNS_MIN, figures};
 
 #[derive(Args)]
 #[command(after_help = "\
-What follows `--` is the run, of this same program; {bootstrap}, {pid}, {json}, {class} and {run} (the number of the run) are put in, and
+What follows `--` is the run, of this same program; {bootstrap}, {pid}, {json}, {class}, {name}, {data} (the broker's folder) and {run}
+(which run it is) are put in;
 --bootstrap, --pid and --json are added when they are not named. Example:
   rinka-bench compare --broker-cpu 1 --client-cpu 0 --keep --warm-ups 5 \\
     --a 'target/release/rinka serve --set log.dirs={data}' --a-name rinka --a-class power \\
     --b 'perf/kafka/start --data {data} --port 19092' --b-name kafka --b-class kill --b-bootstrap 127.0.0.1:19092 \\
-    --b-ready 'Kafka Server started' -- produce --topic 'speed-{run}' --create")]
+    --b-ready 'Kafka Server started' --out results \\
+    -- run --workload perf/workloads/tiny-batches.toml --durability {class} --data-dir {data} --broker-name {name}")]
 pub(crate) struct Command {
     /// Starts the first broker, in the foreground; `{data}` is a folder that is made for it and removed
     #[arg(long)]
@@ -295,6 +297,8 @@ impl Session<'_> {
                 class.map_or(String::new(), |value| value.get_name().to_owned()),
             ),
             ("run", run.to_owned()),
+            ("name", side.start.name.clone()),
+            ("data", side.start.data.to_string_lossy().into_owned()),
         ];
         let mut arguments = self.command.run.clone();
         for (key, _) in &values[..3] {

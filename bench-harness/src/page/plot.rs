@@ -108,18 +108,23 @@ where
     X: plotters::coord::ranged1d::AsRangedCoord<CoordDescType = R, Value = f64>,
     R: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let millis = lines
-        .iter()
-        .flat_map(|line| &line.points)
-        .map(|point| point.1);
-    let least = millis.filter(|value| *value > 0.0).fold(f64::MAX, f64::min);
-    let most = largest(lines, |point| point.1).max(least.min(1e6) * 2.0);
+    let millis = || {
+        lines
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|point| point.1)
+    };
+    let positive = || millis().filter(|millis| *millis > 0.0);
+    // Whole decades, so that lines of the mesh stand apart and no plot flatters by its range.
+    let least = positive().reduce(f64::min).unwrap_or(1.0).log10().floor();
+    let most = positive().reduce(f64::max).unwrap_or(1.0).log10().ceil();
+    let range = 10_f64.powf(least)..10_f64.powf(most.max(least + 1.0));
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .margin_right(30)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d(x, (least.min(most / 2.0)..most * 1.1).log_scale())?;
+        .build_cartesian_2d(x, range.log_scale())?;
     let text = TextStyle::from(("sans-serif", 13)).color(&TEXT);
     chart
         .configure_mesh()
@@ -137,7 +142,7 @@ where
         let colour = colour(line.series);
         let style = ShapeStyle {
             color: if line.faint {
-                colour.mix(0.45)
+                colour.mix(0.65)
             } else {
                 colour.mix(1.0)
             },
