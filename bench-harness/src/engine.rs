@@ -31,6 +31,9 @@ const FETCH_VERSION: i16 = 12;
 
 /// A request without an answer for so long has failed.
 const ANSWER_WITHIN: u64 = 60 * NANOS;
+
+/// What an open loop could not send so long after its end is given up, and the run with it.
+const SENT_WITHIN: u64 = 5 * NANOS;
 const NANOS: u64 = 1_000_000_000;
 
 /// Frames are put together up to here, so that small ones share a call.
@@ -567,23 +570,33 @@ impl<'live> Engine<'live> {
 
     /// Awaits the answers that are due, and sends what an open loop still has to send.
     fn drain(&mut self, events: &mut Events) -> Result<(), String> {
-        let until = self.tick() + ANSWER_WITHIN;
+        let ended = self.tick();
         let failed = !self.done.produced.errors.is_empty();
         loop {
             let mut open = 0;
+            let mut given_up = 0;
+            let late = self.now > ended + SENT_WITHIN;
             for (_, role) in &mut self.connections {
                 if let Role::Producer(producer) = role {
                     // A closed loop owes nobody what it did not send; a run that failed sends no more.
-                    if self.plan.arrivals.is_none() || failed {
+                    let owed = self.plan.arrivals.is_some() && !failed;
+                    if owed && late {
+                        given_up += producer.due.len() as u64;
+                    }
+                    if !owed || late {
                         producer.due.clear();
                     }
                     open += producer.sent.len() + producer.due.len();
                 }
             }
+            if given_up > 0 {
+                let name = "due and never sent".to_owned();
+                self.done.produced.errors.insert(name, given_up);
+            }
             if open == 0 {
                 return Ok(());
             }
-            if self.tick() > until {
+            if self.tick() > ended + ANSWER_WITHIN {
                 let name = "no answer within a minute".to_owned();
                 self.done.produced.errors.insert(name, open as u64);
                 return Ok(());
