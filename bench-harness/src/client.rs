@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rinka_net::wire::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
+use rinka_net::wire::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
 use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use rinka_net::wire::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
@@ -144,6 +145,20 @@ impl Client {
             return Err(format!("topic {name} cannot be created: {code}"));
         }
         Ok(())
+    }
+
+    pub(crate) fn delete_topic(&mut self, name: &str) -> Result<()> {
+        let request = DeleteTopicsRequest {
+            topic_names: vec![Text::from(name.to_owned())],
+            timeout_ms: 30_000,
+            ..Default::default()
+        };
+        let response: DeleteTopicsResponse = self.call(ApiKey::DeleteTopics, 5, &request)?;
+        let topic = response.responses.first();
+        match topic.ok_or("the broker names no topic")?.error_code {
+            ErrorCode::NONE => Ok(()),
+            code => Err(format!("topic {name} cannot be deleted: {code}")),
+        }
     }
 
     /// Who leads the partitions of a topic. Waits for leaders, which a new topic may not have at once.

@@ -8,12 +8,22 @@ mod client;
 mod compare;
 mod consume;
 mod cpu;
+mod engine;
 mod floor;
+mod flushes;
+mod frame;
+mod machine;
 mod page;
 mod produce;
 mod report;
-#[allow(dead_code, reason = "its other users are on their way")]
 mod result;
+mod run;
+mod schedule;
+mod series;
+mod summary;
+mod verdict;
+mod verify;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -33,6 +43,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// A workload, open or closed loop, with every record read back; refuses what may not be quoted
+    #[command(after_help = "\
+Example, 1,000 requests a second against a broker on core 1:
+  rinka-bench run --workload perf/workloads/e2e-1k.toml --cpu 0 --pid $(pgrep -x rinka) --data-dir /tmp/speed --json run.json")]
+    Run(Box<run::Run>),
     /// Closed loop: each connection keeps a number of produce requests in flight
     #[command(after_help = "\
 Example, 64 KiB batches over 16 partitions:
@@ -50,6 +65,7 @@ Example, 64 KiB batches over 16 partitions:
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(work) => run::run(&work),
         Command::Produce(work) => produce::run(&work),
         Command::Consume(work) => consume::run(&work),
         Command::Compare(command) => compare::run(&command),

@@ -30,6 +30,8 @@ pub(crate) struct RunResult {
     pub(crate) publish: Option<Latency>,
     /// Consumption minus the intended time (open loop) or the send (closed loop).
     pub(crate) end_to_end: Option<Latency>,
+    /// From the intended time until the request was handed to the socket: what the client itself or its limit of requests in flight cost.
+    pub(crate) send_delay: Option<Latency>,
     pub(crate) seconds: Vec<Second>,
     pub(crate) verification: Option<Verification>,
     pub(crate) broker_use: Option<ProcessUse>,
@@ -212,6 +214,8 @@ pub(crate) struct DeviceUse {
     pub(crate) writes: u64,
     pub(crate) bytes_written: u64,
     pub(crate) bytes_read: u64,
+    /// So many at least, if every acknowledgement came after a flush that began after its request.
+    pub(crate) flushes_needed: u64,
 }
 
 /// How quiet the machine was within the measured time.
@@ -278,6 +282,7 @@ impl RunResult {
     }
 
     /// A file of a newer format is not guessed at.
+    #[allow(dead_code, reason = "for those who read files: a report, a comparison")]
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let result: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         match result.format_version {
