@@ -8,6 +8,7 @@ pub mod config;
 pub mod controller;
 pub mod doctor;
 pub mod dump;
+pub(crate) mod executor_start;
 pub(crate) mod heartbeat;
 pub mod machine;
 pub mod metadata;

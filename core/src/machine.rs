@@ -17,8 +17,12 @@ const MEMLOCK_MIN: u64 = 512 << 10;
 /// Descriptors of the process as a whole: the data directory's lock, signals, the admin port and who asks there.
 const DESCRIPTORS_OF_PROCESS: u64 = 64;
 
-/// Descriptors of a shard: its bounded cache of segment files, its rings, its journal, its listeners.
-const DESCRIPTORS_OF_SHARD: u64 = 256 + 64;
+/// Descriptors of a shard: its bounded cache of segment files, files that wait to be synced, its rings, its journal, its
+/// listeners.
+const DESCRIPTORS_OF_SHARD: u64 = 256 + UNSYNCED_FILES.0 + 64;
+
+/// Files of a shard that may wait to be synced, at least and at most. With more of them at a time each sync costs less.
+const UNSYNCED_FILES: (u64, u64) = (128, 4096);
 
 /// A broker for fewer clients is a mistake.
 const CONNECTIONS_MIN: u64 = 32;
@@ -134,11 +138,11 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
-/// How many connections the limit of descriptors leaves room for, beside the files of `shards` shards.
+/// How many connections, and files of `shards` shards, the limit of descriptors leaves room for.
 ///
 /// # Errors
 /// When it is too small for a broker at all.
-pub(crate) fn connections_within(descriptors: u64, shards: usize) -> Result<usize, MachineError> {
+pub(crate) fn room_within(descriptors: u64, shards: usize) -> Result<Room, MachineError> {
     let needed = DESCRIPTORS_OF_PROCESS + DESCRIPTORS_OF_SHARD * shards as u64;
     if descriptors < needed + CONNECTIONS_MIN {
         return Err(MachineError::Descriptors {
@@ -146,7 +150,21 @@ pub(crate) fn connections_within(descriptors: u64, shards: usize) -> Result<usiz
             needed: needed + CONNECTIONS_MIN,
         });
     }
-    Ok(usize::try_from(descriptors - needed).unwrap_or(usize::MAX))
+    let left = descriptors - needed;
+    let more = (left / 4 / shards.max(1) as u64).min(UNSYNCED_FILES.1 - UNSYNCED_FILES.0);
+    let connections = left - more * shards as u64;
+    Ok(Room {
+        connections: usize::try_from(connections).unwrap_or(usize::MAX),
+        unsynced_files: usize::try_from(UNSYNCED_FILES.0 + more).expect("a few thousand"),
+    })
+}
+
+/// What the limit of descriptors leaves room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) connections: usize,
+    /// Of each shard: segment files that may stay open until they are synced.
+    pub(crate) unsynced_files: usize,
 }
 
 /// Bytes free for this process in the file system that holds `path`, and all its bytes.

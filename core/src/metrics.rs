@@ -159,6 +159,7 @@ pub(crate) struct ShardReport {
     pub(crate) journal_bytes: u64,
     /// Of the journal's capacity, 0 to 1.
     pub(crate) journal_fullness: f64,
+    pub(crate) unsent_bytes: u64,
     pub(crate) uncommitted_bytes: u64,
     pub(crate) cached_bytes: u64,
     /// Bytes in memory and the journal that no segment holds yet.
@@ -179,6 +180,7 @@ pub(crate) struct ProcessReport {
     pub(crate) recovery: Duration,
     pub(crate) recovered_partitions: u64,
     pub(crate) replayed_blocks: u64,
+    pub(crate) damaged_journals: u64,
     pub(crate) replayed_bytes: u64,
     pub(crate) resident_bytes: u64,
     pub(crate) cpu: Duration,

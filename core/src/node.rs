@@ -41,6 +41,8 @@ pub struct Node {
     pub config: BrokerConfig,
     pub cluster_id: String,
     pub shards: usize,
+    /// Segment files of each shard that may stay open until they are synced.
+    pub unsynced_files_max: usize,
     /// One a listener, in the order of the configuration.
     pub advertised: Vec<Advertised>,
 }

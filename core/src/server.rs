@@ -19,6 +19,7 @@ use rinka_storage::topic_partition::TopicId;
 
 use crate::admin::{self, Admin};
 use crate::config::broker::{BrokerConfig, Routing};
+use crate::executor_start;
 use crate::heartbeat::{self, Pulse};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
@@ -93,13 +94,14 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
     let cpus = machine::usable_cpus();
     let shards = config.shards.unwrap_or(cpus.len()).max(1);
     let descriptors = machine::raise_descriptor_limit();
-    let room = machine::connections_within(descriptors, shards).map_err(ServeError::Machine)?;
-    if room < config.connections_max && descriptors < DESCRIPTORS_ENOUGH {
+    let room = machine::room_within(descriptors, shards).map_err(ServeError::Machine)?;
+    if room.connections < config.connections_max && descriptors < DESCRIPTORS_ENOUGH {
         log::warn!(
-            "the limit of open files ({descriptors}) leaves room for {room} connections; more are refused"
+            "the limit of open files ({descriptors}) leaves room for {} connections; more are refused",
+            room.connections
         );
     }
-    config.connections_max = config.connections_max.min(room);
+    config.connections_max = config.connections_max.min(room.connections);
     let new_cluster_id = TopicId(uuid::Uuid::new_v4()).to_string();
     let directory = DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id)
         .map_err(ServeError::Data)?;
@@ -109,6 +111,7 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
         id: config.node_id,
         cluster_id: directory.cluster_id().to_owned(),
         shards,
+        unsynced_files_max: room.unsynced_files,
         advertised: sockets.advertised,
         config,
     });
@@ -142,6 +145,7 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
                     recovery: summary.took,
                     recovered_partitions: summary.partitions as u64,
                     replayed_blocks: summary.replayed.blocks,
+                    damaged_journals: summary.replayed.damaged_journals,
                     replayed_bytes: summary.replayed.bytes,
                     ..ProcessReport::default()
                 },
@@ -370,17 +374,23 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
     let lock = clone_lock(directory)?;
     let pulse = Arc::new(Pulse::default());
     start_heartbeat(&[Arc::clone(&pulse)])?;
-    let thread = LocalExecutorBuilder::new(Placement::Unbound)
-        .name("rinka-recovery")
-        .io_memory(EXECUTOR_IO_MEMORY)
-        .preempt_timer(run::PREEMPT)
-        .spawn(move || async move {
-            glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
-            let recovered = run::recover(&node, &root, &lock).await;
-            pulse.end();
-            recovered
-        })
-        .map_err(|error| ServeError::Recovery(error.to_string()))?;
+    let work = (node, root, lock, pulse);
+    let thread = executor_start::start(work, |begin| {
+        LocalExecutorBuilder::new(Placement::Unbound)
+            .name("rinka-recovery")
+            .io_memory(EXECUTOR_IO_MEMORY)
+            .preempt_timer(run::PREEMPT)
+            .spawn(move || async move {
+                let Some((node, root, lock, pulse)) = begin.take() else {
+                    return Err("another executor recovers".to_owned());
+                };
+                glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
+                let recovered = run::recover(&node, &root, &lock).await;
+                pulse.end();
+                recovered
+            })
+    })
+    .map_err(|error| ServeError::Recovery(error.to_string()))?;
     let (image, recovered, replayed) = thread
         .join()
         .map_err(|error| ServeError::Recovery(error.to_string()))?
@@ -433,6 +443,7 @@ fn start_shards(
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         (0..node.shards).map(|_| mailbox()).unzip();
     let (ready, readiness) = flume::bounded(node.shards);
+    let spin = Duration::from_micros(node.config.spin_us);
     let mut threads = Vec::with_capacity(node.shards);
     let mut pulses = Vec::with_capacity(node.shards);
     for (number, ((inbox, listeners), logs)) in inboxes
@@ -457,12 +468,14 @@ fn start_shards(
             pulse,
         };
         let cpu = cpus[number % cpus.len()];
-        let thread = std::thread::Builder::new()
-            .name(format!("rinka-shard-{number}"))
-            .spawn(move || run::run(setup, cpu))
-            .map_err(|error| {
-                ServeError::Shard(format!("shard {number} could not be started: {error}"))
-            })?;
+        let thread = executor_start::start(setup, |begin| {
+            std::thread::Builder::new()
+                .name(format!("rinka-shard-{number}"))
+                .spawn(move || run::run(begin, number, spin, cpu))
+        });
+        let thread = thread.map_err(|error| {
+            ServeError::Shard(format!("shard {number} could not be started: {error}"))
+        })?;
         threads.push(thread);
     }
     start_heartbeat(&pulses)?;

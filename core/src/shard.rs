@@ -36,6 +36,7 @@ use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::retention::Doomed;
 use self::shard_map::{METADATA, ShardMap};
+use crate::api::fetch::memory::ReplyMemory;
 use crate::api::fetch::sessions::Sessions;
 use crate::config::topic::{Ack, TopicConfig};
 use crate::heartbeat::Pulse;
@@ -77,6 +78,8 @@ pub(crate) struct Shard {
     pub(crate) producer_ids: Cell<ProducerIds>,
     /// Of the clients connected to this shard.
     pub(crate) fetch_sessions: RefCell<Sessions>,
+    /// For what is read on their behalf.
+    pub(crate) reply_memory: ReplyMemory,
     /// What they did, and what of it was rejected.
     pub(crate) connection_counters: Rc<Counters>,
     pub(crate) counters: RequestCounters,
@@ -143,6 +146,7 @@ impl Shard {
             number,
             map: ShardMap::new(mailboxes.len()),
             fetch_sessions: RefCell::new(Sessions::new(node.config.fetch_sessions_max)),
+            reply_memory: ReplyMemory::new(node.config.reply_memory_bytes),
             connection_counters: Rc::default(),
             counters: RequestCounters::default(),
             node,

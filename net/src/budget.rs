@@ -1,8 +1,8 @@
 //! A shard's memory for requests: who has no permit waits, and its socket is simply not read meanwhile.
 //!
-//! Counts bytes, never holds any. Large requests that are still arriving may take half of it, as their bytes come, so that
-//! whoever sends them slowly holds up other large ones at most, and never a small one. When that half is full, one of them goes
-//! on beyond it: several halves of requests cannot wait for each other.
+//! Counts bytes, never holds any. Large requests may take half of it, as their bytes come and until they are answered, and small
+//! ones the other half, so that neither who sends slowly nor what waits for a slow disk holds up a request of the other kind. When
+//! the half of the large ones is full of halves of requests, one of them goes on beyond it: they cannot wait for each other.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -13,8 +13,11 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub struct Budget {
     bytes_max: usize,
-    used: Cell<usize>,
-    /// Of `used`, what belongs to requests that are not whole yet.
+    /// Bytes of requests that came at once.
+    small: Cell<usize>,
+    /// Bytes of the others.
+    large: Cell<usize>,
+    /// Of `large`, what belongs to requests that are not whole yet.
     arriving: Cell<usize>,
     /// One request goes on although there is no room.
     express: Cell<bool>,
@@ -28,6 +31,7 @@ pub struct Budget {
 pub struct Permit {
     budget: Rc<Budget>,
     bytes: usize,
+    large: bool,
     arriving: bool,
     express: bool,
 }
@@ -37,7 +41,8 @@ impl Budget {
     pub fn new(bytes_max: usize) -> Rc<Self> {
         Rc::new(Self {
             bytes_max,
-            used: Cell::new(0),
+            small: Cell::new(0),
+            large: Cell::new(0),
             arriving: Cell::new(0),
             express: Cell::new(false),
             waiting: RefCell::default(),
@@ -49,17 +54,18 @@ impl Budget {
     pub async fn whole(self: &Rc<Self>, bytes: usize) -> Permit {
         poll_fn(|context| {
             // One that is larger than all there is goes alone.
-            let whole = self.used.get() - self.arriving.get();
-            if whole > 0 && whole + bytes > self.bytes_max / 2 {
+            let small = self.small.get();
+            if small > 0 && small + bytes > self.bytes_max / 2 {
                 return self.sleep(context);
             }
-            self.used.set(self.used.get() + bytes);
+            self.small.set(small + bytes);
             Poll::Ready(())
         })
         .await;
         Permit {
             budget: Rc::clone(self),
             bytes,
+            large: false,
             arriving: false,
             express: false,
         }
@@ -71,6 +77,7 @@ impl Budget {
         Permit {
             budget: Rc::clone(self),
             bytes: 0,
+            large: true,
             arriving: true,
             express: false,
         }
@@ -85,7 +92,7 @@ impl Budget {
     /// Bytes that permits are out for.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.used.get()
+        self.small.get() + self.large.get()
     }
 
     fn sleep(&self, context: &Context<'_>) -> Poll<()> {
@@ -116,8 +123,10 @@ impl Permit {
         let budget = &self.budget;
         let _waits = Waits::new(&budget.waiting_to_arrive);
         poll_fn(|context| {
-            let has_room = budget.arriving.get() + more <= budget.bytes_max / 2;
-            if !has_room && !self.express && budget.express.get() {
+            let has_room = budget.large.get() + more <= budget.bytes_max / 2;
+            // Those that are whole make room by themselves.
+            let others_end = budget.large.get() > budget.arriving.get();
+            if !has_room && !self.express && (others_end || budget.express.get()) {
                 return budget.sleep(context);
             }
             if !has_room {
@@ -127,12 +136,12 @@ impl Permit {
             Poll::Ready(())
         })
         .await;
-        budget.used.set(budget.used.get() + more);
+        budget.large.set(budget.large.get() + more);
         budget.arriving.set(budget.arriving.get() + more);
         self.bytes = bytes;
     }
 
-    /// The request is whole. It may take more than the half of those that are: nobody else can end its being held.
+    /// The request is whole, and on its way to its answer.
     pub fn arrived(&mut self) {
         if std::mem::take(&mut self.arriving) {
             let arriving = &self.budget.arriving;
@@ -148,7 +157,11 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.arrived();
-        self.budget.used.set(self.budget.used.get() - self.bytes);
+        let kind = match self.large {
+            true => &self.budget.large,
+            false => &self.budget.small,
+        };
+        kind.set(kind.get() - self.bytes);
         self.budget.give_back();
     }
 }
@@ -212,13 +225,32 @@ mod tests {
     #[test]
     fn halves_of_requests_do_not_wait_for_each_other() {
         let budget = Budget::new(100);
-        let mut halves = [grown(&budget, 25), grown(&budget, 25)];
-        let [one, other] = &mut halves;
+        let mut halves = vec![grown(&budget, 25), grown(&budget, 25)];
+        let [one, other] = &mut halves[..] else {
+            unreachable!("two of them")
+        };
         now(one.grow(50)).expect("one goes on");
         now(one.grow(1_000)).expect("to its end");
         assert!(now(other.grow(50)).is_none());
         one.arrived();
-        now(other.grow(50)).expect("then the other one");
+        assert!(now(other.grow(50)).is_none(), "it is being answered");
+        drop(halves.remove(0));
+        now(halves[0].grow(50)).expect("then the other one");
+    }
+
+    #[test]
+    fn large_requests_that_wait_for_their_answers_take_half_too() {
+        let budget = Budget::new(100);
+        let mut held: Vec<Permit> = (0..5).map(|_| grown(&budget, 10)).collect();
+        held.iter_mut().for_each(Permit::arrived);
+        let mut next = budget.arriving();
+        assert!(now(next.grow(10)).is_none(), "the disk is behind");
+        let small = now(budget.whole(50)).expect("the other half");
+        assert_eq!(budget.used(), 100);
+        held.pop();
+        now(next.grow(10)).expect("one was answered");
+        drop((held, next, small));
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Loads the checkpoints, replays the journals of whichever shards wrote them into the segments, and replaces the base
 //! checkpoint. Changes nothing that a second attempt, after a crash in the middle, would miss.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,9 @@ use crate::topic_partition::TopicPartition;
 
 /// Replayed bytes in memory, at most, before they go to segments.
 const REPLAY_BYTES_MAX: usize = 64 << 20;
+
+/// Files that wait to be synced while the journals are replayed: each keeps a descriptor.
+const UNSYNCED_FILES_MAX: usize = 256;
 
 /// The most that is believed of a checkpoint file: a hundred bytes and more for each of a million partitions.
 const CHECKPOINT_BYTES_MAX: u64 = 1 << 30;
@@ -76,6 +80,8 @@ pub struct Replayed {
     /// Batches brought to their logs.
     pub batches: u64,
     pub bytes: u64,
+    /// Journals that could not be read to their end, see [`DamagedBlock`](crate::journal::replay::DamagedBlock).
+    pub damaged_journals: u64,
 }
 
 impl RecoveryError {
@@ -113,6 +119,8 @@ pub struct Recovery<D: Disk> {
     /// Partitions in the journals that a replay did not know: of deleted topics, unless another replay knows them.
     unknown: FxHashSet<TopicPartition>,
     bytes_in_memory: usize,
+    /// Logs whose files were written.
+    changed: BTreeSet<TopicPartition>,
     /// Where the journals leave each log's start: looked up only when a file that should be there is not.
     log_starts: Option<FxHashMap<TopicPartition, Offset>>,
 }
@@ -166,6 +174,7 @@ impl<D: Disk> Recovery<D> {
             logs: FxHashMap::default(),
             unknown: FxHashSet::default(),
             bytes_in_memory: 0,
+            changed: BTreeSet::new(),
             log_starts: None,
         })
     }
@@ -228,6 +237,16 @@ impl<D: Disk> Recovery<D> {
                 if self.bytes_in_memory > REPLAY_BYTES_MAX || often {
                     self.write_back().await?;
                 }
+            }
+            if let Some(damaged) = replay.damaged().await? {
+                replayed.damaged_journals += 1;
+                log::error!(
+                    "journal {}: block {} at byte {} is damaged and others follow it; what it and they hold is lost where no segment \
+                     has it yet, and may have been acknowledged",
+                    damaged.file.display(),
+                    damaged.sequence,
+                    damaged.position,
+                );
             }
         }
         self.write_back().await?;
@@ -389,6 +408,10 @@ impl<D: Disk> Recovery<D> {
     async fn write_back(&mut self) -> Result<(), RecoveryError> {
         for log in self.logs.values() {
             while self.files.write_next(log).await? {}
+            if self.files.unsynced_files() >= UNSYNCED_FILES_MAX {
+                self.changed.extend(self.files.unsynced_logs());
+                self.files.sync().await?;
+            }
             let end = log.borrow().end();
             log.borrow_mut().evict(end);
         }
@@ -433,10 +456,10 @@ impl<D: Disk> Recovery<D> {
                 logs.push(checkpoint);
             }
         }
-        let changed = self.files.unsynced_logs();
+        self.changed.extend(self.files.unsynced_logs());
         self.files.sync().await?;
-        for name in changed {
-            if let Some(log) = self.logs.get(&name) {
+        for name in &self.changed {
+            if let Some(log) = self.logs.get(name) {
                 self.files.trim(log).await?;
             }
         }

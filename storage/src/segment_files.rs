@@ -3,6 +3,7 @@
 //! Carries out what [`crate::log::Log`] decides. Never serves bytes whose CRC does not hold.
 
 mod removal;
+mod syncing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use rustc_hash::FxHashMap;
 pub use removal::{DELETED_SUFFIX, remove_directory};
 
 use crate::disk::{
-    BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up, aligned_buffer,
+    BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up,
+    aligned_buffer, write_all,
 };
 use crate::log::{Found, Log, LogCheckpoint, Place, SegmentWrite};
 use crate::offset::Offset;
@@ -56,13 +58,22 @@ pub struct SegmentFiles<D: Disk> {
     uses: RefCell<u64>,
     /// The last use at the time of the last [`SegmentFiles::close_idle`].
     idle_since: Cell<u64>,
-    /// Files with writes that no finished sync has covered yet, and how many writes there were.
+    /// Files with writes that no finished sync has covered yet. They stay open: only who holds a file is sure to hear that its
+    /// writes failed.
     unsynced: RefCell<BTreeMap<FileKey, Unsynced<D::File>>>,
+    /// Partitions whose directories no sync has covered yet, each with the file that says whose it is.
+    new_directories: RefCell<BTreeMap<TopicPartition, Rc<D::File>>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
 }
 
-/// A file and the number of writes to it, counted when they begin and when they end.
-type Unsynced<F> = (Rc<F>, u64);
+/// A file that was written.
+struct Unsynced<F> {
+    file: Rc<F>,
+    /// Writes to it, counted when they begin and when they end.
+    writes: u64,
+    /// The directory that its name is new in.
+    new_in: Option<PathBuf>,
+}
 
 struct OpenFile<F> {
     file: Rc<F>,
@@ -130,6 +141,7 @@ impl<D: Disk> SegmentFiles<D> {
             uses: RefCell::default(),
             idle_since: Cell::new(0),
             unsynced: RefCell::default(),
+            new_directories: RefCell::default(),
             indexes: RefCell::default(),
         }
     }
@@ -196,23 +208,28 @@ impl<D: Disk> SegmentFiles<D> {
 
     /// A partition's directory comes into being with its first write, and says which topic it belongs to.
     async fn make_directory(&self, log: &LogHandle) -> io::Result<()> {
-        let (made, directory, topic_id) = {
+        let (made, directory, topic_partition) = {
             let log = log.borrow();
             (
                 log.directory_made,
                 self.root.join(&log.directory),
-                log.topic_partition.topic_id,
+                log.topic_partition,
             )
         };
         if made {
             return Ok(());
         }
+        let topic_id = topic_partition.topic_id;
         self.disk.create_directory(&directory).await?;
+        // Nothing relies on it yet: the journal has what belongs here until all of it is synced.
+        let path = directory.join("partition.metadata");
+        let file = self.disk.open(&path, OpenMode::Create).await?;
         let content = format!("version: 0\ntopic_id: {topic_id}\n");
-        self.disk
-            .replace(&directory.join("partition.metadata"), content.as_bytes())
-            .await?;
-        self.disk.sync_directory(&self.root).await?;
+        write_all(&file, 0, content.as_bytes()).await?;
+        file.truncate(content.len() as u64).await?;
+        self.new_directories
+            .borrow_mut()
+            .insert(topic_partition, Rc::new(file));
         log.borrow_mut().directory_made = true;
         Ok(())
     }
@@ -231,15 +248,9 @@ impl<D: Disk> SegmentFiles<D> {
 
     async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
         let file = self.file(log, write.segment, OpenMode::Create).await?;
-        if write.position == 0 && write.head_length == 0 {
-            if !self.replaying {
-                file.truncate(0).await?;
-            }
-            // The file's name is as new as the file: a flush of the file alone need not keep it.
-            let directory = self.root.join(&log.borrow().directory);
-            if !planted(Planted::SegmentNameNotSynced) {
-                self.disk.sync_directory(&directory).await?;
-            }
+        let is_new = write.position == 0 && write.head_length == 0;
+        if is_new && !self.replaying {
+            file.truncate(0).await?;
         }
         let head = match &write.head {
             Some(head) => head.clone(),
@@ -260,11 +271,16 @@ impl<D: Disk> SegmentFiles<D> {
         }
         let key = (log.borrow().topic_partition, write.segment);
         let note = || {
-            self.unsynced
-                .borrow_mut()
-                .entry(key)
-                .or_insert_with(|| (Rc::clone(&file), 0))
-                .1 += 1
+            let mut unsynced = self.unsynced.borrow_mut();
+            let of_file = unsynced.entry(key).or_insert_with(|| Unsynced {
+                file: Rc::clone(&file),
+                writes: 0,
+                new_in: None,
+            });
+            of_file.writes += 1;
+            if is_new {
+                of_file.new_in = Some(self.root.join(&log.borrow().directory));
+            }
         };
         // Before the write, since a failed one may have changed the file too; and after it, since a sync that began
         // meanwhile does not cover it.
@@ -274,52 +290,6 @@ impl<D: Disk> SegmentFiles<D> {
             .await;
         note();
         written.map(|()| bytes)
-    }
-
-    /// Syncs everything that was written before the call.
-    ///
-    /// # Errors
-    /// The first failure; what was to be synced then counts as lost.
-    pub async fn sync(&self) -> io::Result<()> {
-        let keys: Vec<FileKey> = self.unsynced.borrow().keys().copied().collect();
-        self.sync_files(keys).await
-    }
-
-    /// A file stays listed until its sync is done: whoever else must be sure of it then waits for a sync too.
-    async fn sync_files(&self, keys: Vec<FileKey>) -> io::Result<()> {
-        for key in keys {
-            if planted(Planted::CheckpointAheadOfSegmentSync) && !self.replaying {
-                break;
-            }
-            if planted(Planted::RecoveredNotFlushed) && self.replaying {
-                break;
-            }
-            let Some((file, writes)) = self.unsynced.borrow().get(&key).cloned() else {
-                continue;
-            };
-            file.sync().await?;
-            let mut unsynced = self.unsynced.borrow_mut();
-            if unsynced.get(&key).is_some_and(|(_, now)| *now == writes) {
-                unsynced.remove(&key);
-            }
-        }
-        Ok(())
-    }
-
-    /// Syncs one log's files.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub async fn sync_log(&self, log: &LogHandle) -> io::Result<()> {
-        let topic_partition = log.borrow().topic_partition;
-        let of_log = (topic_partition, Offset(i64::MIN))..=(topic_partition, Offset(i64::MAX));
-        let keys: Vec<FileKey> = self
-            .unsynced
-            .borrow()
-            .range(of_log)
-            .map(|(key, _)| *key)
-            .collect();
-        self.sync_files(keys).await
     }
 
     /// Closes files and forgets indexes that were not used since the last call.
@@ -335,14 +305,6 @@ impl<D: Disk> SegmentFiles<D> {
     #[must_use]
     pub fn open_files(&self) -> usize {
         self.open.borrow().len()
-    }
-
-    /// Logs with writes that no sync has covered yet.
-    #[must_use]
-    pub fn unsynced_logs(&self) -> Vec<TopicPartition> {
-        let mut names: Vec<_> = self.unsynced.borrow().keys().map(|key| key.0).collect();
-        names.dedup();
-        names
     }
 
     /// Appends the index entries of `checkpoint` to the index files, and brings segments that it shows as rolled to their

@@ -11,6 +11,7 @@ mod removal;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -58,6 +59,8 @@ pub struct StoreConfig {
     pub journal_bytes: u64,
     /// Bytes of recently appended data kept in memory, `rinka.memory`.
     pub memory_bytes: usize,
+    /// Segment files that may be open because they are not synced yet, beside the 256 that may be open for use.
+    pub unsynced_files_max: usize,
     /// From [`crate::recovery`].
     pub generation: u64,
 }
@@ -103,6 +106,8 @@ struct Filling {
     log_starts: Vec<(LogHandle, Offset)>,
     bytes: usize,
     next_sequence: u64,
+    /// While it is sealed: where each log is among those of the block.
+    places: FxHashMap<usize, usize>,
 }
 
 struct FillingEntry {
@@ -214,6 +219,7 @@ impl<D: Disk> Store<D> {
                 log_starts: Vec::new(),
                 bytes: 0,
                 next_sequence: 1,
+                places: FxHashMap::default(),
             }),
             config,
             sealed: RefCell::default(),
@@ -375,6 +381,8 @@ impl<D: Disk> Store<D> {
         if filling.builder.is_empty() {
             return;
         }
+        let filling = &mut *filling;
+        let places = &mut filling.places;
         let sequence = filling.next_sequence;
         filling.next_sequence += 1;
         let block = filling.builder.seal(self.config.generation, sequence);
@@ -403,23 +411,26 @@ impl<D: Disk> Store<D> {
                     .or_insert_with(|| Rc::clone(&entry.log));
             }
             drop(log);
-            match logs
-                .iter_mut()
-                .find(|sealed| Rc::ptr_eq(&sealed.log, &entry.log))
-            {
-                Some(sealed) => {
+            // By address: the list keeps each of them where it is.
+            match places.entry(Rc::as_ptr(&entry.log) as usize) {
+                Entry::Occupied(place) => {
+                    let sealed = &mut logs[*place.get()];
                     sealed.end = entry.end;
                     sealed.appends += 1;
                     sealed.direct |= direct;
                 }
-                None => logs.push(SealedLog {
-                    log: entry.log,
-                    end: entry.end,
-                    appends: 1,
-                    direct,
-                }),
+                Entry::Vacant(place) => {
+                    place.insert(logs.len());
+                    logs.push(SealedLog {
+                        log: entry.log,
+                        end: entry.end,
+                        appends: 1,
+                        direct,
+                    });
+                }
             }
         }
+        places.clear();
         self.checkpoint_due.set(true);
         if wants_write {
             self.upkeep.ring();
@@ -524,6 +535,7 @@ impl<D: Disk> Store<D> {
         let mut busy = self.unwritten_logs();
         busy.retain(|log| log.borrow().bytes_to_write() >= WRITE_BACK_BYTES);
         for log in busy {
+            self.make_room_for_file().await?;
             if log.borrow().failed.is_none() && self.files.write_next(&log).await? {
                 self.progress.ring();
             }
@@ -566,7 +578,10 @@ impl<D: Disk> Store<D> {
             }
             if writing {
                 progress.await;
-            } else if self.files.write_next(log).await? {
+                continue;
+            }
+            self.make_room_for_file().await?;
+            if self.files.write_next(log).await? {
                 self.progress.ring();
             } else {
                 return Err(io::Error::other(format!(
@@ -645,15 +660,7 @@ impl<D: Disk> Store<D> {
             }
             self.files.write_indexes(log, checkpoint).await?;
         }
-        let synced = match self.files.sync().await {
-            Err(_) if planted(Planted::FlushErrorRetriedAsClean) => self.files.sync().await,
-            other => other,
-        };
-        if let Err(error) = synced {
-            // What a failed flush left of the writes before it is unknown, and a second flush would say "fine".
-            self.fail(&format!("a segment could not be flushed: {error}"));
-            return Err(error);
-        }
+        self.sync_segments().await?;
         // A flush that failed elsewhere (a large batch's, or an earlier checkpoint's) makes this one's "fine" worthless: only
         // the journal still has what was dropped.
         if let Some(reason) = self.failure() {
@@ -676,6 +683,26 @@ impl<D: Disk> Store<D> {
         // The next commit says how much is left. Until there is one, there is nothing to checkpoint again.
         self.fullness.set(0.0);
         Ok(())
+    }
+
+    async fn sync_segments(&self) -> io::Result<()> {
+        let synced = match self.files.sync().await {
+            Err(_) if planted(Planted::FlushErrorRetriedAsClean) => self.files.sync().await,
+            other => other,
+        };
+        if let Err(error) = &synced {
+            // What a failed flush left of the writes before it is unknown, and a second flush would say "fine".
+            self.fail(&format!("a segment could not be flushed: {error}"));
+        }
+        synced
+    }
+
+    /// Room among the open files for one that will be written.
+    async fn make_room_for_file(&self) -> io::Result<()> {
+        match self.files.unsynced_files() < self.config.unsynced_files_max {
+            true => Ok(()),
+            false => self.sync_segments().await,
+        }
     }
 
     /// The last words of an orderly stop: everything in segments, exact file sizes, a checkpoint after which the next

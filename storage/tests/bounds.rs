@@ -42,6 +42,7 @@ fn run(count: usize, bytes: usize) -> (SimDisk, u32) {
         shard: 0,
         journal_bytes: JOURNAL_BYTES,
         memory_bytes: 64 << 20,
+        unsynced_files_max: 128,
         generation: 1,
     };
     let mut builder = RecordBatchBuilder::new();

@@ -21,6 +21,7 @@ fn a_directory_without_its_base_is_refused() {
             shard: 0,
             journal_bytes: 8 << 20,
             memory_bytes: 1 << 20,
+            unsynced_files_max: 8,
             generation: 1,
         };
         drop(Store::open(disk.clone(), config).await.expect("opened"));

@@ -2,6 +2,7 @@
 //!
 //! What a client has to be told is decided by [`sessions`].
 
+pub(crate) mod memory;
 pub(crate) mod sessions;
 
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use rinka_storage::offset::Offset;
 use rinka_storage::topic_partition::TopicPartition;
 use uuid::Uuid;
 
+use self::memory::Claim;
 use self::sessions::{Standing, Told, TopicKey, Wanted};
 use super::errors::partition_error;
 use super::{Context, topics};
@@ -27,6 +29,9 @@ use crate::shard::partition::PartitionError;
 
 /// A client may not park a request for longer, whatever it asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How often a fetch that found no memory looks again.
+const MEMORY_RETRY: Duration = Duration::from_millis(10);
 
 const READ_COMMITTED: i8 = 1;
 
@@ -244,15 +249,18 @@ async fn read_or_wait(
 ) -> Vec<ReadResult> {
     let deadline = shard.now() + wait;
     loop {
+        let claim = claim(shard, budget.bytes_max, deadline).await;
         // The bell is made before the read: what is committed between read and watch is seen by the watch.
-        let results = read(shard, parts, budget.bytes_max).await;
+        let results = read(shard, parts, claim.as_ref().map(|claim| claim.bytes)).await;
         let bytes: usize = results
             .iter()
             .flat_map(|result| &result.records)
             .map(Bytes::len)
             .sum();
         let news = results.iter().any(ReadResult::is_news);
-        if bytes >= budget.bytes_min || news || shard.now() >= deadline || shard.stopping() {
+        // More than it may have need not be there.
+        let enough = claim.map_or(0, |claim| claim.bytes.min(budget.bytes_min));
+        if bytes >= enough || news || shard.now() >= deadline || shard.stopping() {
             return results;
         }
         let seen: Vec<(TopicPartition, Offset)> = parts
@@ -266,8 +274,22 @@ async fn read_or_wait(
     }
 }
 
+/// Memory for the records; `None`: there was none until the deadline, and the answer has to do without records.
+async fn claim(shard: &Shard, wanted: usize, deadline: Duration) -> Option<Claim<'_>> {
+    loop {
+        let unsent = shard.connection_counters.unsent.get();
+        let claim = shard.reply_memory.claim(wanted, unsent);
+        if claim.is_some() || shard.now() >= deadline || shard.stopping() {
+            return claim;
+        }
+        // Consumers that do not read hold it all: not a case worth a queue.
+        glommio::timer::sleep(MEMORY_RETRY).await;
+    }
+}
+
 /// Reads every part on its shard, in the order of the request, within the byte budget; the first batch found is always given.
-async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: usize) -> Vec<ReadResult> {
+/// `None`: no records at all.
+async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: Option<usize>) -> Vec<ReadResult> {
     let mut owners: Vec<usize> = parts.iter().map(|part| shard.owner(part.name)).collect();
     owners.sort_unstable();
     owners.dedup();
@@ -296,7 +318,7 @@ async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: usize) -> Vec<Re
     }
     results.sort_by_key(|result| result.place);
     // Each shard kept to the budget; together they must too.
-    let mut left = bytes_max;
+    let mut left = bytes_max.unwrap_or(0);
     let mut first = true;
     for result in &mut results {
         let bytes: usize = result.records.iter().map(Bytes::len).sum();
@@ -310,9 +332,14 @@ async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: usize) -> Vec<Re
     results
 }
 
-async fn read_here(shard: &Rc<Shard>, parts: Vec<ReadPart>, bytes_max: usize) -> Vec<ReadResult> {
-    let mut left = bytes_max;
-    let mut found_any = false;
+async fn read_here(
+    shard: &Rc<Shard>,
+    parts: Vec<ReadPart>,
+    bytes_max: Option<usize>,
+) -> Vec<ReadResult> {
+    let mut left = bytes_max.unwrap_or(0);
+    // Without memory there is no first batch either.
+    let mut found_any = bytes_max.is_none();
     let mut results = Vec::with_capacity(parts.len());
     for part in parts {
         let mut result = ReadResult {

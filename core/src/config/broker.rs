@@ -36,6 +36,7 @@ pub struct BrokerConfig {
     pub request_time_ms_max: u64,
     pub send_time_ms_max: u64,
     pub request_memory_bytes: usize,
+    pub reply_memory_bytes: usize,
 
     pub retention_check_interval_ms: u64,
     pub producer_id_expiration_ms: i64,
@@ -246,6 +247,7 @@ impl Collector {
             request_time_ms_max: self.number("rinka.request.time.ms"),
             send_time_ms_max: self.number("rinka.send.time.ms"),
             request_memory_bytes: self.number("rinka.request.memory"),
+            reply_memory_bytes: self.number("rinka.reply.memory"),
 
             retention_check_interval_ms: self.number("log.retention.check.interval.ms"),
             producer_id_expiration_ms: self.number("producer.id.expiration.ms"),

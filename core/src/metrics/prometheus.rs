@@ -156,6 +156,12 @@ fn render_process(page: &mut Page, process: &ProcessReport) {
         process.replayed_blocks,
     );
     page.one(
+        "rinka_recovery_damaged_journals",
+        "gauge",
+        "Journals that recovery could not read to their end; the log names file and position.",
+        process.damaged_journals,
+    );
+    page.one(
         "rinka_recovery_bytes",
         "gauge",
         "Bytes of batches that recovery brought to segments.",
@@ -370,6 +376,13 @@ fn render_storage(page: &mut Page, shards: &[ShardReport]) {
         "gauge",
         "How much of the journal a restart would replay, 0 to 1.",
         |shard| shard.journal_fullness,
+    );
+    page.of_shards(
+        shards,
+        "rinka_unsent_bytes",
+        "gauge",
+        "Bytes of replies that clients have yet to take.",
+        |shard| shard.unsent_bytes,
     );
     page.of_shards(
         shards,

@@ -54,6 +54,7 @@ impl Shard {
             connections_opened: network.opened.get(),
             network_bytes_in: network.bytes_in.get(),
             network_bytes_out: network.bytes_out.get(),
+            unsent_bytes: network.unsent.get() as u64,
             flush: self.store.flush_latency(),
             journal_blocks: self.store.commits(),
             journal_bytes: self.store.journal_bytes(),

@@ -20,6 +20,7 @@ use super::shard_map::METADATA;
 use super::{Shard, log_settings};
 use crate::api::connections::Connections;
 use crate::controller::brokers::register_broker;
+use crate::executor_start::Begin;
 use crate::heartbeat::Pulse;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::records::{BrokerEndpoint, BrokerRegistration, MetadataRecord};
@@ -50,9 +51,12 @@ pub(crate) struct ShardSetup {
 }
 
 /// Runs a shard on the calling thread until it is told to stop.
-pub(crate) fn run(setup: ShardSetup, cpu: usize) -> Result<(), String> {
-    let spin = Duration::from_micros(setup.node.config.spin_us);
-    let number = setup.number;
+pub(crate) fn run(
+    begin: Begin<ShardSetup>,
+    number: usize,
+    spin: Duration,
+    cpu: usize,
+) -> Result<(), String> {
     let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .name("rinka-shard")
         .ring_depth(RING_DEPTH)
@@ -61,8 +65,11 @@ pub(crate) fn run(setup: ShardSetup, cpu: usize) -> Result<(), String> {
         .spin_before_park(spin)
         .make()
         .map_err(|error| format!("shard {number} on core {cpu} could not be started: {error}"))?;
-    let pulse = Arc::clone(&setup.pulse);
     executor.run(async move {
+        let Some(setup) = begin.take() else {
+            return Ok(());
+        };
+        let pulse = Arc::clone(&setup.pulse);
         let result = live(setup).await;
         pulse.end();
         result
@@ -93,6 +100,7 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
             shard: number,
             journal_bytes: node.config.journal_bytes,
             memory_bytes: usize::try_from(node.config.memory_bytes).unwrap_or(usize::MAX / 2),
+            unsynced_files_max: node.unsynced_files_max,
             generation,
         };
         let (store, committer) = Store::open(disk, config)

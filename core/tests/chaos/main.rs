@@ -1,12 +1,18 @@
 //! Faults on the real binary, under a load whose every acknowledged record is looked for afterwards: a full disk, a frozen one, one
-//! that fails, a broker that is stopped for a while, and one that is killed in the middle of its recovery.
+//! that fails or loses power, a broker that is stopped for a while, and one that is killed in the middle of its recovery.
 //!
-//! - `cargo test -p rinka-core --test chaos -- --nocapture`, as root and with loop devices; without them the disk's faults are skipped by name, in CI too.
+//! - `cargo test -p rinka-core --test chaos -- --nocapture`, as root, with loop devices and FUSE; without them the disk's faults are
+//!   skipped by name, in CI too. What is random says its seed, which `RINKA_CHAOS_SEED` gives again.
 
 #[path = "../crash/checker.rs"]
 mod checker;
+mod clock;
+mod failing_disk;
+mod fault_file_system;
 #[path = "../crash/hammer.rs"]
 mod hammer;
+mod large_batches;
+mod memory_limit;
 mod small_disk;
 #[path = "../support/mod.rs"]
 mod support;
@@ -38,6 +44,8 @@ const BALLAST: &str = "ballast";
 
 /// The journal of one shard takes 64 MiB of it, the reserve 80.
 const DISK_BYTES: u64 = 256 << 20;
+
+const SEED_KEY: &str = "RINKA_CHAOS_SEED";
 
 const KAFKA_STORAGE_ERROR: i16 = 56;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -182,9 +190,7 @@ fn a_frozen_disk_holds_up_produce_and_nothing_else() {
 
 /// What a producer of one record hears.
 fn produce_error(broker: &Broker) -> i16 {
-    let mut builder = RecordBatchBuilder::new();
-    builder.append(-1, None, Some(b"beside the load"));
-    produce(broker.bootstrap(), "beside", &builder.build()).expect("it answers")
+    produce(broker.bootstrap(), "beside", &batch(10)).expect("it answers")
 }
 
 #[test]
@@ -205,7 +211,7 @@ fn a_disk_that_fails_acknowledges_nothing_more_and_loses_nothing_acknowledged() 
         disk.fail();
         let refused = produce_error(&broker);
         assert_eq!(refused, KAFKA_STORAGE_ERROR);
-        // And so it stays while the disk fails. A flush that fails once and then succeeds is the simulation's to test.
+        // And so it stays while the disk fails. A flush that fails once and then succeeds: `failing_disk`.
         assert_eq!(produce_error(&broker), KAFKA_STORAGE_ERROR);
         broker.assert_running();
         broker.kill9();
@@ -248,7 +254,7 @@ fn kills_during_recovery_and_segment_rolls_lose_nothing() {
         Ok(program) => program,
         Err(absent) => return skip(&absent),
     };
-    let mut random = Random::new(u64::from(std::process::id()));
+    let mut random = Random::new(seed());
     let mut broker = Broker::start(BrokerSettings::new("node"));
     // Small segments: rolls all the time.
     create_crash_topic(&broker, &[("segment.bytes", "1048576")]);
@@ -279,7 +285,7 @@ fn a_topic_is_whole_or_gone_after_a_kill_during_its_deletion() {
         Ok(program) => program,
         Err(absent) => return skip(&absent),
     };
-    let mut random = Random::new(u64::from(std::process::id()));
+    let mut random = Random::new(seed());
     let mut broker = Broker::start(BrokerSettings::new("node"));
     create_crash_topic(&broker, &[]);
     let hammer = Hammer::start(program, broker.bootstrap(), TOPIC, LOAD);
@@ -323,6 +329,18 @@ fn a_topic_is_whole_or_gone_after_a_kill_during_its_deletion() {
     let acked = hammer.finish();
     let account = read_all(program, &broker, &acked);
     assert_in_order(&account, "beside the deletions");
+}
+
+/// What the chance of a test follows from. The moment of a fault under load is the machine's, and no seed repeats it.
+fn seed() -> u64 {
+    let given = std::env::var(SEED_KEY).ok();
+    let seed = given.map_or(u64::from(std::process::id()), |text| {
+        text.parse().expect("the seed is a number")
+    });
+    let test = std::thread::current();
+    let test = test.name().unwrap_or("a test").to_owned();
+    say(&format!("{test}: again with {SEED_KEY}={seed}"));
+    seed
 }
 
 fn say(text: &str) {

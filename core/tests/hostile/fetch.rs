@@ -176,7 +176,7 @@ pub(crate) fn everything(topic: &str, partitions: i32) -> FetchRequest {
     request
 }
 
-fn record_bytes(response: &FetchResponse) -> usize {
+pub(crate) fn record_bytes(response: &FetchResponse) -> usize {
     let partitions = response
         .responses
         .iter()

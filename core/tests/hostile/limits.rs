@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rinka_net::wire::ApiKey;
 use rinka_net::wire::metadata::MetadataRequest;
 
-use crate::fetch::{everything, large_topic};
+use crate::fetch::{everything, large_topic, record_bytes};
 use crate::peer::{AT_ONCE, Peer, request_frame};
 use crate::support::broker::BrokerSettings;
 use crate::{Row, Stage, row};
@@ -19,6 +19,8 @@ const IDLE: Duration = Duration::from_secs(4);
 /// The broker looks once a second; and the machine is busy.
 const LATE: Duration = Duration::from_secs(6);
 const PER_ADDRESS: usize = 100;
+/// Of each of two shards.
+const REPLY_MIB: u64 = 32;
 
 pub(crate) fn settings() -> BrokerSettings {
     crate::settings()
@@ -26,6 +28,7 @@ pub(crate) fn settings() -> BrokerSettings {
         .with("rinka.send.time.ms", &TIME.as_millis().to_string())
         .with("connections.max.idle.ms", &IDLE.as_millis().to_string())
         .with("rinka.request.memory", "4194304")
+        .with("rinka.reply.memory", &(REPLY_MIB << 20).to_string())
         .with("max.connections.per.ip", &PER_ADDRESS.to_string())
 }
 
@@ -203,10 +206,39 @@ pub(crate) const ROWS: &[Row] = &[
         );
         let resident = resident.expect("some peers");
         assert!(
-            resident < before + 256,
+            resident < before + 2 * REPLY_MIB + 60,
             "{before} MiB grew to {resident} MiB"
         );
     }),
+    row(
+        54,
+        "sixty of them: more than there is memory for replies",
+        |stage| {
+            large_topic(&stage.bootstrap, "larger", 60);
+            let memory = stage.peak_mib(|| {
+                let mut peers: Vec<Peer> = (0..60).map(|_| stage.connect()).collect();
+                for peer in &mut peers {
+                    peer.send_request(ApiKey::Fetch, 11, &everything("larger", 60));
+                }
+                // Whoever reads goes on, as soon as the first of those who do not are cut.
+                let mut reader = stage.connect();
+                let began = Instant::now();
+                let mut taken = 0;
+                while taken == 0 {
+                    assert!(
+                        began.elapsed() < 2 * (TIME + LATE),
+                        "nothing is left for others"
+                    );
+                    taken = record_bytes(&reader.ask(ApiKey::Fetch, 11, &everything("larger", 60)));
+                }
+                for peer in &mut peers {
+                    ends_unread(stage, peer);
+                }
+            });
+            // What the kernel's sockets hold is not the broker's; a first batch may go beyond, on each connection.
+            memory.assert_grew_less_than(2 * REPLY_MIB + 60);
+        },
+    ),
 ];
 
 fn describe_configs() -> rinka_net::wire::describe_configs::DescribeConfigsRequest {

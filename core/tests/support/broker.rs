@@ -25,7 +25,11 @@ const TAIL_LINES: usize = 60;
 
 /// What to start the broker with. Kafka's keys and Rinka's.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BrokerSettings(BTreeMap<String, String>);
+pub(crate) struct BrokerSettings {
+    keys: BTreeMap<String, String>,
+    /// A program and its first arguments, which becomes the broker whose command line follows.
+    launcher: Vec<String>,
+}
 
 impl BrokerSettings {
     /// Two shards, and topics only where somebody creates them.
@@ -39,12 +43,18 @@ impl BrokerSettings {
     }
 
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
-        self.0.insert(key.to_owned(), value.to_owned());
+        self.keys.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts it by another program: with a limit, or with something else in its way.
+    pub(crate) fn launched_by(mut self, launcher: impl Into<Vec<String>>) -> Self {
+        self.launcher = launcher.into();
         self
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.keys.get(key).map(String::as_str)
     }
 }
 
@@ -264,6 +274,24 @@ impl Broker {
         }
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        let child = self.process.as_mut();
+        let child = child.expect("a broker that this suite started");
+        let ended = child.try_wait().expect("a child of ours");
+        ended.is_none()
+    }
+
+    /// Waits until something else has ended it.
+    pub(crate) fn wait_for_its_end(&mut self, within: Duration) -> ExitStatus {
+        let deadline = Instant::now() + within;
+        while self.is_running() {
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut child = self.process.take().expect("it was there");
+        child.wait().expect("a child of ours")
+    }
+
     /// Panics when it ended by itself.
     pub(crate) fn assert_running(&mut self) {
         if let Some(child) = &mut self.process
@@ -284,7 +312,15 @@ impl Broker {
             .path();
         let mut command = match &self.program {
             Program::Rinka => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_rinka"));
+                let rinka = env!("CARGO_BIN_EXE_rinka");
+                let mut command = match self.settings.launcher.split_first() {
+                    Some((launcher, arguments)) => {
+                        let mut command = Command::new(launcher);
+                        command.args(arguments).arg(rinka);
+                        command
+                    }
+                    None => Command::new(rinka),
+                };
                 command.arg("serve");
                 command.arg(format!(
                     "--set=listeners=PLAINTEXT://127.0.0.1:{}",
@@ -302,7 +338,7 @@ impl Broker {
             }
             Program::RunsAlready => unreachable!("it is never started"),
         };
-        for (key, value) in &self.settings.0 {
+        for (key, value) in &self.settings.keys {
             if self.program == Program::Rinka || !key.starts_with("rinka.") {
                 command.arg("--set").arg(format!("{key}={value}"));
             }

@@ -228,6 +228,26 @@ impl SimDisk {
         Some((path.clone(), position))
     }
 
+    /// Puts a word of a file with this extension into another word's place: every bit of it is right, and it is wrong all the same.
+    pub fn misplace_some_word(&self, extension: &str, seed: u64) {
+        const WORD: usize = 4;
+        let mut random = Random(seed);
+        let mut files = self.state.borrow().files();
+        files.retain(|(path, file)| {
+            path.extension().is_some_and(|found| found == extension)
+                && file.borrow().now.len() >= 2 * WORD
+        });
+        let index = usize::try_from(random.below(files.len() as u64)).expect("few files");
+        let Some((_, file)) = files.get(index) else {
+            return;
+        };
+        let words = (file.borrow().now.len() / WORD) as u64;
+        let mut place =
+            || usize::try_from(random.below(words)).expect("files are small here") * WORD;
+        let (from, to) = (place(), place());
+        file.borrow_mut().misplace(from, to, WORD);
+    }
+
     /// Paths and sizes of all files.
     #[must_use]
     pub fn files(&self) -> Vec<(PathBuf, u64)> {

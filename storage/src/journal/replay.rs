@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::block::{self, BlockHeader, Entry, EntryKind};
+use super::block::{self, BLOCK_BYTES_MAX, BlockHeader, Entry, EntryKind};
 use crate::disk::{BLOCK, Disk, DiskFile, OpenMode, TRANSFER_MAX};
 use crate::planted::{Planted, planted};
 use crate::record_batch;
@@ -35,6 +35,18 @@ pub struct Replay<D: Disk> {
     /// Files that begin with a block worth reading, in the order of their blocks.
     files: VecDeque<(u64, PathBuf)>,
     current: Option<OpenFile<D::File>>,
+    /// Where reading ended.
+    ended: Option<OpenFile<D::File>>,
+}
+
+/// A block that was followed by another and yet cannot be read. One block is written at a time: it was whole once, unless its
+/// records were acknowledged without a flush and the power was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedBlock {
+    pub file: PathBuf,
+    /// Where it begins, in bytes.
+    pub position: u64,
+    pub sequence: u64,
 }
 
 struct OpenFile<F> {
@@ -108,6 +120,7 @@ impl<D: Disk> Replay<D> {
             next_sequence,
             files,
             current: None,
+            ended: None,
         })
     }
 
@@ -147,9 +160,40 @@ impl<D: Disk> Replay<D> {
                     return Ok(Some(block));
                 }
                 // The end of this file's blocks; the next file may go on with the sequence.
-                None => self.current = None,
+                None => self.ended = self.current.take(),
             }
         }
+    }
+
+    /// Whether reading ended at a block that is damaged, and not at the end of what was written: then a later block follows, within
+    /// the length that a block can have. Ask when there is no next block.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn damaged(&mut self) -> io::Result<Option<DamagedBlock>> {
+        let Some(open) = &mut self.ended else {
+            return Ok(None);
+        };
+        let begin = open.position;
+        for skip in (BLOCK..=BLOCK_BYTES_MAX).step_by(BLOCK) {
+            open.position = begin + skip as u64;
+            let bytes = open.bytes(BLOCK).await?;
+            let later = BlockHeader::parse(&bytes).filter(|header| {
+                header.generation == self.generation && header.sequence > self.next_sequence
+            });
+            let Some(header) = later else {
+                continue;
+            };
+            let bytes = open.bytes(header.size()).await?;
+            if block::parse(&bytes).is_ok() {
+                return Ok(Some(DamagedBlock {
+                    file: open.path.clone(),
+                    position: begin,
+                    sequence: self.next_sequence,
+                }));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -177,7 +221,7 @@ async fn read_block<F: DiskFile>(
     });
     let Some((_, entries)) = whole else {
         log::warn!(
-            "journal {}: block {sequence} at byte {} is torn; it was never acknowledged and replay ends there",
+            "journal {}: block {sequence} at byte {} is not whole; replay ends there",
             open.path.display(),
             open.position,
         );

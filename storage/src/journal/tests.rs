@@ -227,3 +227,59 @@ proptest! {
 }
 
 const _: () = assert!(BLOCK_BYTES_MAX >= 700 << 10);
+
+/// Blocks of one batch each, written one after another; then bytes of one of them are overwritten.
+async fn damaged(at: u64, bytes: &[u8]) -> (Vec<u64>, Option<replay::DamagedBlock>) {
+    let disk = SimDisk::new();
+    let mut journal = Journal::create(disk.clone(), config(1))
+        .await
+        .expect("created");
+    for sequence in 1..=4 {
+        journal
+            .write(
+                sealed(1, sequence, &[batch(5_000)]),
+                sequence,
+                Durability::Flushed,
+            )
+            .await
+            .expect("written");
+    }
+    let path = Path::new(DIRECTORY).join(replay::file_name(0));
+    let file = disk.open(&path, OpenMode::Existing).await.expect("there");
+    let block = file.read_at(at / 4096 * 4096, 4096).await.expect("read");
+    let mut aligned = aligned_buffer(4096);
+    aligned.extend_from_slice(&block);
+    let mut block = aligned;
+    let inside = (at % 4096) as usize;
+    block[inside..inside + bytes.len()].copy_from_slice(bytes);
+    file.write_at(block.freeze(), at / 4096 * 4096, Durability::Flushed)
+        .await
+        .expect("written");
+    let mut replay = Replay::open(disk, Path::new(DIRECTORY), 1, 1)
+        .await
+        .expect("opened");
+    let mut read = Vec::new();
+    while let Some(block) = replay.next().await.expect("read") {
+        read.push(block.sequence);
+    }
+    (read, replay.damaged().await.expect("read"))
+}
+
+#[test]
+fn a_damaged_block_is_told_from_the_end_of_the_journal() {
+    block_on(async {
+        // Each takes two blocks of 4 KiB. In the header, in an entry, in the length: what follows gives it away.
+        for at in [8192, 8192 + 70, 8192 + 24, 8192 + 5_000] {
+            let (read, damage) = damaged(at, &[0xee; 4]).await;
+            let damage = damage.expect("blocks 3 and 4 follow");
+            assert_eq!(read, [1], "byte {at}");
+            assert_eq!((damage.position, damage.sequence), (8192, 2), "byte {at}");
+        }
+        // The last one may be torn: nothing follows.
+        let (read, damage) = damaged(3 * 8192 + 5_000, &[0xee; 4]).await;
+        assert_eq!((read, damage), (vec![1, 2, 3], None));
+        // And all is well without.
+        let (read, damage) = damaged(4 * 8192, &[0; 4]).await;
+        assert_eq!((read, damage), (vec![1, 2, 3, 4], None));
+    });
+}

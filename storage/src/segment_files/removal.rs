@@ -73,6 +73,7 @@ impl<D: Disk> SegmentFiles<D> {
         self.unsynced
             .borrow_mut()
             .retain(|key, _| key.0 != topic_partition);
+        self.new_directories.borrow_mut().remove(&topic_partition);
         self.indexes
             .borrow_mut()
             .retain(|key, _| key.0 != topic_partition);

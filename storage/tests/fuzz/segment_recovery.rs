@@ -136,6 +136,7 @@ fn config(generation: u64) -> StoreConfig {
         shard: 0,
         journal_bytes: 8 << 20,
         memory_bytes: 1 << 20,
+        unsynced_files_max: 8,
         generation,
     }
 }

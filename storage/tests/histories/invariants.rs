@@ -208,6 +208,15 @@ pub(crate) fn an_orderly_stop_leaves_nothing_to_replay(batches: u64) {
     }
 }
 
+/// `NothingDamagedIsServed`, the other way round: what is whole is not called damaged. Without faults that damage, and when every ack
+/// waits for its flush, a journal ends where writing did.
+pub(crate) fn nothing_whole_is_called_damaged(journals: u64) {
+    if journals > 0 {
+        let what = format!("{journals} journals are said to be damaged");
+        violated(Invariant::NothingDamagedIsServed, what);
+    }
+}
+
 /// `RecoveryIsBounded`, by what it leaves behind: after a life that nothing disturbs, nothing is left of the directories that
 /// deletions had moved out of the way.
 pub(crate) fn what_was_moved_away_is_gone(disk: &SimDisk) {

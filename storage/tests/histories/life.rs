@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::path::Path;
 
 use futures_lite::future::{or, poll_once, yield_now, zip};
+use rinka_storage::disk::Durability;
 use rinka_storage::disk::sim::{Counts, SimDisk};
 use rinka_storage::leader_epoch::LeaderEpoch;
 use rinka_storage::leader_epoch_history::LeaderEpochHistory;
-use rinka_storage::log::{Log, LogCheckpoint};
+use rinka_storage::log::{Log, LogCheckpoint, LogConfig};
 use rinka_storage::offset::Offset;
 use rinka_storage::producer_state::ProducerStates;
 use rinka_storage::recovery::{LogSettings, Recovered, Recovery, Replayed};
@@ -113,6 +114,10 @@ pub(crate) async fn recover_within_bounds(
         replayed: replayed.bytes,
     };
     invariants::recovery_is_bounded(before, disk.counts(), &bound);
+    let flushed = |config: &LogConfig| config.durability == Durability::Flushed;
+    if !world.faults.damage() && world.configs.iter().all(flushed) {
+        invariants::nothing_whole_is_called_damaged(replayed.damaged_journals);
+    }
     Ok((recovered, replayed))
 }
 
@@ -133,6 +138,7 @@ async fn open(
         shard: 0,
         journal_bytes: JOURNAL_BYTES,
         memory_bytes: world.memory_bytes,
+        unsynced_files_max: world.unsynced_files_max,
         generation: recovered.generation,
     };
     let ends: Vec<_> = recovered

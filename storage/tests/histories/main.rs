@@ -83,6 +83,10 @@ fn history(seed: u64, tally: &mut Tally) {
                 disk.flip_some_bit(random.next());
                 tally.flips += 1;
             }
+            // Whatever an index says, it is only a hint.
+            for _ in 0..random.below(20) {
+                disk.misplace_some_word("index", random.next());
+            }
         }
         if world.faults.damage() {
             model.borrow_mut().promise_nothing();

@@ -9,7 +9,7 @@ use crate::{QUIET, SEEDS, violation};
 /// Each bug, what it breaks, and within how many seeds that is seen.
 const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::AckBeforeFlush, AckedIsDurable, 20),
-    (Planted::FlushErrorRetriedAsClean, FlushFailureIsFinal, 100),
+    (Planted::FlushErrorRetriedAsClean, FlushFailureIsFinal, 500),
     (Planted::FailureForgotten, FlushFailureIsFinal, 50),
     (Planted::JournalGenerationUnchecked, RecoveryIsBounded, 20),
     (Planted::RecycledFileReadAsNew, AckedIsDurable, 400),
@@ -22,15 +22,15 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::TornTailAccepted, NothingDamagedIsServed, 100),
     (Planted::ReferenceUnchecked, NothingDamagedIsServed, 100),
     (Planted::ProducerStateNotRestored, OrderAndOffsetsHold, 20),
-    (Planted::IndexAheadOfLog, OrderAndOffsetsHold, 1000),
+    (Planted::IndexAheadOfLog, OrderAndOffsetsHold, 1500),
     (Planted::DirectBatchNotFlushed, AckedIsDurable, 20),
     (Planted::SegmentNameNotSynced, AckedIsDurable, 20),
     (Planted::ReplacementNotFlushed, AckedIsDurable, 20),
     (Planted::RecoveredNotFlushed, AckedIsDurable, 200),
-    (Planted::LeftoversRemovedFirst, RecoveryIsIdempotent, 100),
+    (Planted::LeftoversRemovedFirst, RecoveryIsIdempotent, 400),
     (Planted::ReplayOverwritesWhatFollows, AckedIsDurable, 200),
     (Planted::DamageServed, NothingDamagedIsServed, 100),
-    (Planted::FirstBatchUnchecked, OrderAndOffsetsHold, 400),
+    (Planted::FirstBatchUnchecked, OrderAndOffsetsHold, 1500),
     (Planted::RecoveryReadsEverything, RecoveryIsBounded, 20),
 ];
 

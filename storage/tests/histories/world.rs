@@ -19,6 +19,7 @@ pub(crate) struct World {
     pub(crate) configs: Vec<LogConfig>,
     pub(crate) sizes: Sizes,
     pub(crate) memory_bytes: usize,
+    pub(crate) unsynced_files_max: usize,
     /// How often others go first before a checkpoint that the journal wants begins.
     pub(crate) checkpoint_delay: u32,
     pub(crate) lives: u64,
@@ -95,6 +96,7 @@ impl World {
                 Sizes::Large,
             ]),
             memory_bytes: random.of(&[64 << 10, 1 << 20, 4 << 20]),
+            unsynced_files_max: random.of(&[1, 3, 100, 100]),
             checkpoint_delay: random.of(&[0, 0, 30, 300]),
             lives: 1 + random.below(5),
             steps_max: random.of(&[100, 500, 1200]),

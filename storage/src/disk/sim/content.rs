@@ -134,6 +134,14 @@ impl Content {
         }
     }
 
+    /// Puts `length` bytes of it in another place too.
+    pub(super) fn misplace(&mut self, from: usize, to: usize, length: usize) {
+        self.now.copy_within(from..from + length, to);
+        if self.durable.len() >= from.max(to) + length {
+            self.durable.copy_within(from..from + length, to);
+        }
+    }
+
     /// What is found when power returns: of every pending change some pieces of `grain` bytes survive and others do not.
     /// Returns how many changes were lost whole and how many torn.
     pub(super) fn after_power_loss(&self, random: &mut Random, grain: usize) -> (Self, u64, u64) {
