@@ -2,14 +2,18 @@
 //!
 //! Measures and prints; never decides which broker is the better one.
 
+mod affinity;
 mod batch;
 mod client;
+mod compare;
 mod consume;
 mod cpu;
 mod engine;
+mod floor;
 mod flushes;
 mod frame;
 mod machine;
+mod page;
 mod produce;
 mod report;
 mod result;
@@ -51,6 +55,12 @@ Example, 64 KiB batches over 16 partitions:
     Produce(produce::Produce),
     /// Read a topic from its beginning to the end it had at the start, checking every batch
     Consume(consume::Consume),
+    /// Two brokers under the same load, in turns
+    Compare(Box<compare::Command>),
+    /// What this machine can do at best: sockets, sums, copies, flushed writes, within half a minute
+    Floor(floor::Command),
+    /// Results of runs as one page: table, plots, machine and commands
+    Report(page::Command),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +68,9 @@ fn main() -> ExitCode {
         Command::Run(work) => run::run(&work),
         Command::Produce(work) => produce::run(&work),
         Command::Consume(work) => consume::run(&work),
+        Command::Compare(command) => compare::run(&command),
+        Command::Floor(command) => floor::run(&command),
+        Command::Report(command) => page::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

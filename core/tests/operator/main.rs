@@ -7,6 +7,7 @@ mod metrics;
 mod retention;
 #[path = "../support/mod.rs"]
 mod support;
+mod system_calls;
 
 use std::time::{Duration, Instant};
 
