@@ -7,6 +7,7 @@ pub mod compression;
 pub mod data_dir;
 pub mod disk;
 pub mod journal;
+mod lanes;
 pub mod latency_histogram;
 pub mod leader_epoch;
 pub mod leader_epoch_history;

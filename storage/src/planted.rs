@@ -32,6 +32,9 @@ pub enum Planted {
     IndexAheadOfLog,
     /// A large batch is acknowledged when it is written.
     DirectBatchNotFlushed,
+    /// What was written to a file is counted from none again after each sync, so that two syncs beside each other mix up which of the
+    /// writes they cover.
+    WritesCountedAnew,
     /// The name of a new segment is left to luck.
     SegmentNameNotSynced,
     /// A file takes another's place before its content is durable.

@@ -61,6 +61,9 @@ pub struct SegmentFiles<D: Disk> {
     /// Files with writes that no finished sync has covered yet. They stay open: only who holds a file is sure to hear that its
     /// writes failed.
     unsynced: RefCell<BTreeMap<FileKey, Unsynced<D::File>>>,
+    /// Numbers the beginnings and ends of writes, of all files: two syncs of a file may be under way, and when the first is done with
+    /// it, what is written next must not look like what the second began with.
+    writes: Cell<u64>,
     /// Partitions whose directories no sync has covered yet, each with the file that says whose it is.
     new_directories: RefCell<BTreeMap<TopicPartition, Rc<D::File>>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
@@ -69,8 +72,8 @@ pub struct SegmentFiles<D: Disk> {
 /// A file that was written.
 struct Unsynced<F> {
     file: Rc<F>,
-    /// Writes to it, counted when they begin and when they end.
-    writes: u64,
+    /// The number of the write that last began or ended.
+    last_write: u64,
     /// The directory that its name is new in.
     new_in: Option<PathBuf>,
 }
@@ -141,6 +144,7 @@ impl<D: Disk> SegmentFiles<D> {
             uses: RefCell::default(),
             idle_since: Cell::new(0),
             unsynced: RefCell::default(),
+            writes: Cell::new(0),
             new_directories: RefCell::default(),
             indexes: RefCell::default(),
         }
@@ -271,13 +275,17 @@ impl<D: Disk> SegmentFiles<D> {
         }
         let key = (log.borrow().topic_partition, write.segment);
         let note = || {
+            self.writes.set(self.writes.get() + 1);
             let mut unsynced = self.unsynced.borrow_mut();
             let of_file = unsynced.entry(key).or_insert_with(|| Unsynced {
                 file: Rc::clone(&file),
-                writes: 0,
+                last_write: 0,
                 new_in: None,
             });
-            of_file.writes += 1;
+            of_file.last_write = match planted(Planted::WritesCountedAnew) {
+                true => of_file.last_write + 1,
+                false => self.writes.get(),
+            };
             if is_new {
                 of_file.new_in = Some(self.root.join(&log.borrow().directory));
             }

@@ -4,6 +4,7 @@
 //! Starts no task of its own: the shard runs [`Committer::commit`] in a loop and [`Store::maintain`] when the store asks
 //! for it. Decides nothing about replication, and serves only what its caller says is committed.
 
+mod commit;
 mod full_disk;
 pub mod layout;
 mod measures;
@@ -19,12 +20,14 @@ use std::rc::Rc;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+pub use commit::Committer;
 pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Durability, aligned_buffer, is_full};
 use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
 use crate::journal::{Journal, JournalConfig};
+use crate::lanes;
 use crate::latency_histogram::LatencyHistogram;
 use crate::leader_epoch::LeaderEpoch;
 use crate::log::{Log, LogCheckpoint, Place};
@@ -48,6 +51,9 @@ const WRITE_BACK_BYTES: usize = 1 << 20;
 
 /// The journal is checkpointed from this fullness on, so that there is room while the checkpoint is made.
 const CHECKPOINT_FULLNESS: f64 = 0.4;
+
+/// Logs that are brought to their segments at a time.
+const WRITES_AT_A_TIME: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -179,6 +185,8 @@ pub struct Store<D: Disk> {
     /// [`Store::maintain`] has something to do.
     upkeep: Signal,
     checkpointing: Cell<bool>,
+    /// Somebody syncs files so that others can be opened.
+    making_room: Cell<bool>,
     /// Segments are being taken out: no checkpoint meanwhile.
     retiring: Cell<bool>,
     /// Logs whose start has moved since their dead segments were taken out.
@@ -187,12 +195,6 @@ pub struct Store<D: Disk> {
     commits: Cell<u64>,
     journal_bytes: Cell<u64>,
     flush_latency: LatencyHistogram,
-}
-
-/// The one writer of the shard's journal.
-pub struct Committer<D: Disk> {
-    store: Rc<Store<D>>,
-    journal: Journal<D>,
 }
 
 impl<D: Disk> Store<D> {
@@ -237,6 +239,7 @@ impl<D: Disk> Store<D> {
             work: Signal::default(),
             progress: Signal::default(),
             upkeep: Signal::default(),
+            making_room: Cell::new(false),
             checkpointing: Cell::new(false),
             retiring: Cell::new(false),
             shortened: RefCell::default(),
@@ -543,10 +546,12 @@ impl<D: Disk> Store<D> {
         self.evict();
         if self.cached_bytes.get() > self.config.memory_bytes {
             // What is oldest in memory is in no segment yet: bring all of it there.
-            for log in self.unwritten_logs() {
+            let logs = self.unwritten_logs();
+            let work = logs.iter().map(async |log| {
                 let published = log.borrow().published();
-                self.write_back(&log, published).await?;
-            }
+                self.write_back(log, published).await
+            });
+            lanes::to_the_end(WRITES_AT_A_TIME, work).await?;
             self.evict();
         }
         Ok(())
@@ -564,6 +569,7 @@ impl<D: Disk> Store<D> {
     /// Writes what was published below `end` to segments; stops early when the log has failed.
     async fn write_back(&self, log: &LogHandle, end: Offset) -> io::Result<()> {
         loop {
+            self.make_room_for_file().await?;
             let progress = self.progress.wait();
             let (writing, done, name) = {
                 let log = log.borrow();
@@ -580,8 +586,8 @@ impl<D: Disk> Store<D> {
                 progress.await;
                 continue;
             }
-            self.make_room_for_file().await?;
-            if self.files.write_next(log).await? {
+            let written = self.files.write_next(log).await;
+            if self.fail_at_once(written)? {
                 self.progress.ring();
             } else {
                 return Err(io::Error::other(format!(
@@ -649,7 +655,7 @@ impl<D: Disk> Store<D> {
             .map(|log| (Rc::clone(log), log.borrow().checkpoint()))
             .collect();
         self.work.ring();
-        for (log, checkpoint) in &mut checkpoints {
+        let work = checkpoints.iter_mut().map(async |(log, checkpoint)| {
             self.write_back(log, checkpoint.end).await?;
             if log.borrow().written_back().offset < checkpoint.end {
                 // The journal alone has these bytes: it must not be released.
@@ -658,8 +664,13 @@ impl<D: Disk> Store<D> {
                     log.borrow().directory
                 )));
             }
-            self.files.write_indexes(log, checkpoint).await?;
-        }
+            let written = self.files.write_indexes(log, checkpoint).await;
+            self.fail_at_once(written)?;
+            // With very many logs, of which few were written, others must have their turn.
+            futures_lite::future::yield_now().await;
+            Ok(())
+        });
+        lanes::to_the_end(WRITES_AT_A_TIME, work).await?;
         self.sync_segments().await?;
         // A flush that failed elsewhere (a large batch's, or an earlier checkpoint's) makes this one's "fine" worthless: only
         // the journal still has what was dropped.
@@ -699,9 +710,20 @@ impl<D: Disk> Store<D> {
 
     /// Room among the open files for one that will be written.
     async fn make_room_for_file(&self) -> io::Result<()> {
-        match self.files.unsynced_files() < self.config.unsynced_files_max {
-            true => Ok(()),
-            false => self.sync_segments().await,
+        loop {
+            let progress = self.progress.wait();
+            if self.files.unsynced_files() < self.config.unsynced_files_max {
+                return Ok(());
+            }
+            if self.making_room.get() {
+                progress.await;
+                continue;
+            }
+            self.making_room.set(true);
+            let synced = self.sync_segments().await;
+            self.making_room.set(false);
+            self.progress.ring();
+            return synced;
         }
     }
 
@@ -731,17 +753,26 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    /// Does not leave a failure for later: what else is under way beside it may take its time, and nothing may be acknowledged
+    /// meanwhile.
+    fn fail_at_once<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && !is_full(error)
+        {
+            self.fail(&error.to_string());
+        }
+        result
+    }
+
     fn fail(&self, reason: &str) {
+        if planted(Planted::FailureForgotten) || self.failed.borrow().is_some() {
+            return;
+        }
         log::error!(
             "shard {}: {reason}; its partitions take nothing until a restart",
             self.config.shard
         );
-        if planted(Planted::FailureForgotten) {
-            return;
-        }
-        self.failed
-            .borrow_mut()
-            .get_or_insert_with(|| reason.to_owned());
+        *self.failed.borrow_mut() = Some(reason.to_owned());
         self.progress.ring();
     }
 
@@ -754,150 +785,5 @@ impl<D: Disk> Store<D> {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.config.root
-    }
-}
-
-impl<D: Disk> Committer<D> {
-    /// Waits for appends, makes the next block of them durable, and says whose. `None`: the store is stopping and
-    /// everything is committed, or it has failed.
-    pub async fn commit(&mut self) -> Option<Vec<Committed>> {
-        let store = Rc::clone(&self.store);
-        let sealed = loop {
-            if store.failed.borrow().is_some() {
-                return None;
-            }
-            let work = store.work.wait();
-            if store.sealed.borrow().is_empty() {
-                store.seal();
-            }
-            if let Some(sealed) = store.sealed.borrow_mut().pop_front() {
-                break sealed;
-            }
-            if store.stopping.get() {
-                return None;
-            }
-            work.await;
-        };
-        self.make_room(sealed.block.len()).await?;
-        let journal = write_journal(&store, &mut self.journal, &sealed);
-        let direct = write_direct(&store, &sealed);
-        let (journal, ()) = futures_lite::future::zip(journal, direct).await;
-        store.note_fullness(&self.journal);
-        store
-            .uncommitted_bytes
-            .set(store.uncommitted_bytes.get() - sealed.bytes);
-        let committed = sealed
-            .logs
-            .iter()
-            .map(|part| {
-                let log = part.log.borrow();
-                Committed {
-                    topic_partition: log.topic_partition,
-                    end: part.end,
-                    durability: sealed.durability,
-                    appends: part.appends,
-                    failed: match &journal {
-                        Ok(()) => log.failed.clone(),
-                        Err(error) => Some(error.to_string()),
-                    },
-                }
-            })
-            .collect();
-        if journal.is_ok() {
-            for (log, at) in &sealed.log_starts {
-                let mut partition = log.borrow_mut();
-                partition.log_start_is_durable(*at);
-                if partition.has_dead_segments() {
-                    let name = partition.topic_partition;
-                    let mut shortened = store.shortened.borrow_mut();
-                    shortened.entry(name).or_insert_with(|| Rc::clone(log));
-                }
-            }
-        }
-        let logs = sealed
-            .logs
-            .into_iter()
-            .map(|part| (part.log, part.end))
-            .collect();
-        let bytes = sealed.block.len().max(sealed.bytes);
-        store
-            .cache
-            .borrow_mut()
-            .push_back(CachedBlock { bytes, logs });
-        store.cached_bytes.set(store.cached_bytes.get() + bytes);
-        store.commits.set(store.commits.get() + 1);
-        store
-            .journal_bytes
-            .set(store.journal_bytes.get() + sealed.block.len() as u64);
-        if let Err(error) = journal {
-            store.fail(&format!("the journal could not be written: {error}"));
-        }
-        if store.needs_upkeep() || store.fullness.get() > CHECKPOINT_FULLNESS {
-            store.upkeep.ring();
-        }
-        store.progress.ring();
-        Some(committed)
-    }
-
-    /// Waits until the journal can take a block; a checkpoint makes room.
-    async fn make_room(&mut self, length: usize) -> Option<()> {
-        loop {
-            let progress = self.store.progress.wait();
-            self.journal.release(self.store.released.get());
-            self.store.note_fullness(&self.journal);
-            if self.journal.has_room(length) {
-                return Some(());
-            }
-            if self.store.failed.borrow().is_some() {
-                return None;
-            }
-            self.store.upkeep.ring();
-            progress.await;
-        }
-    }
-}
-
-/// Writes a block again and again while the disk is full: its offsets are given away, and nothing of it is acknowledged yet.
-async fn write_journal<D: Disk>(
-    store: &Rc<Store<D>>,
-    journal: &mut Journal<D>,
-    sealed: &Sealed,
-) -> io::Result<()> {
-    loop {
-        let begun = store.disk.clock();
-        let written = journal
-            .write(sealed.block.clone(), sealed.sequence, sealed.durability)
-            .await;
-        store.flush_latency.record(store.disk.clock() - begun);
-        match written {
-            Err(error) => store.wait_for_space(error).await?,
-            Ok(()) => return Ok(()),
-        }
-    }
-}
-
-/// Brings the large batches of a block to their segments, as durable as the block itself.
-async fn write_direct<D: Disk>(store: &Rc<Store<D>>, sealed: &Sealed) {
-    for part in sealed.logs.iter().filter(|part| part.direct) {
-        let written = async {
-            while let Err(error) = store.write_back(&part.log, part.end).await {
-                store.wait_for_space(error).await?;
-            }
-            if sealed.durability == Durability::Flushed && !planted(Planted::DirectBatchNotFlushed)
-            {
-                store.files.sync_log(&part.log).await?;
-            }
-            // A flush of the same file that failed meanwhile has dropped what this one then found nothing wrong with.
-            if let Some(reason) = store.failure() {
-                return Err(io::Error::other(reason));
-            }
-            Ok::<_, io::Error>(())
-        };
-        if let Err(error) = written.await {
-            store.fail(&error.to_string());
-            let mut log = part.log.borrow_mut();
-            log::error!("{} takes nothing until a restart: {error}", log.directory);
-            log.failed = Some(error.to_string());
-        }
     }
 }

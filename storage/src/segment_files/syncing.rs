@@ -3,16 +3,14 @@
 //! A file system makes what changed together durable together: the more syncs are under way, the less each of them costs. Names are
 //! synced here and not when they are made, since the journal has what belongs to them until then.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::task::Poll;
 
 use super::{FileKey, LogHandle, SegmentFiles};
 use crate::disk::{Disk, DiskFile};
+use crate::lanes;
 use crate::offset::Offset;
 use crate::planted::{Planted, planted};
 use crate::topic_partition::TopicPartition;
@@ -24,7 +22,7 @@ const AT_A_TIME: usize = 16;
 struct Written<F> {
     key: FileKey,
     file: Rc<F>,
-    writes: u64,
+    last_write: u64,
     new_in: Option<PathBuf>,
 }
 
@@ -104,7 +102,7 @@ impl<D: Disk> SegmentFiles<D> {
                 Some(Written {
                     key,
                     file: Rc::clone(&found.file),
-                    writes: found.writes,
+                    last_write: found.last_write,
                     new_in: found.new_in.clone(),
                 })
             });
@@ -119,7 +117,7 @@ impl<D: Disk> SegmentFiles<D> {
         };
         let files = written.iter().map(|written| &written.file);
         let files = files.chain(owners.iter().map(|(_, file)| file));
-        all(files.map(|file| file.sync())).await?;
+        lanes::until_an_error(AT_A_TIME, files.map(|file| file.sync())).await?;
         if !planted(Planted::SegmentNameNotSynced) {
             let mut changed: BTreeSet<PathBuf> = written
                 .iter()
@@ -128,12 +126,16 @@ impl<D: Disk> SegmentFiles<D> {
             if !owners.is_empty() {
                 changed.insert(self.root.clone());
             }
-            all(changed.iter().map(|path| self.sync_names(path))).await?;
+            let names = changed.iter().map(|path| self.sync_names(path));
+            lanes::until_an_error(AT_A_TIME, names).await?;
         }
         let mut unsynced = self.unsynced.borrow_mut();
-        for Written { key, writes, .. } in written {
-            if unsynced.get(&key).is_some_and(|now| now.writes == writes) {
-                unsynced.remove(&key);
+        for file in written {
+            if unsynced
+                .get(&file.key)
+                .is_some_and(|now| now.last_write == file.last_write)
+            {
+                unsynced.remove(&file.key);
             }
         }
         let mut new = self.new_directories.borrow_mut();
@@ -144,40 +146,4 @@ impl<D: Disk> SegmentFiles<D> {
         }
         Ok(())
     }
-}
-
-/// Runs all of them, [`AT_A_TIME`]. The first error ends it at once, whatever else is under way: nobody may be told anything good
-/// after it.
-async fn all<W: Future<Output = io::Result<()>>>(work: impl Iterator<Item = W>) -> io::Result<()> {
-    let work = RefCell::new(work);
-    let lane = async || {
-        loop {
-            let next = work.borrow_mut().next();
-            match next {
-                Some(next) => next.await?,
-                None => return Ok(()),
-            }
-        }
-    };
-    let mut lanes: Vec<_> = (0..AT_A_TIME).map(|_| Box::pin(lane())).collect();
-    poll_fn(|context| {
-        let mut result = Ok(());
-        lanes.retain_mut(|lane| {
-            if result.is_err() {
-                return true;
-            }
-            match lane.as_mut().poll(context) {
-                Poll::Ready(done) => {
-                    result = done;
-                    false
-                }
-                Poll::Pending => true,
-            }
-        });
-        match lanes.is_empty() || result.is_err() {
-            true => Poll::Ready(result),
-            false => Poll::Pending,
-        }
-    })
-    .await
 }

@@ -24,6 +24,7 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::ProducerStateNotRestored, OrderAndOffsetsHold, 20),
     (Planted::IndexAheadOfLog, OrderAndOffsetsHold, 1500),
     (Planted::DirectBatchNotFlushed, AckedIsDurable, 20),
+    (Planted::WritesCountedAnew, AckedIsDurable, 1500),
     (Planted::SegmentNameNotSynced, AckedIsDurable, 20),
     (Planted::ReplacementNotFlushed, AckedIsDurable, 20),
     (Planted::RecoveredNotFlushed, AckedIsDurable, 200),
