@@ -1,6 +1,6 @@
 //! A blocking connection to a broker, and the few requests that a run needs before its clock starts.
 //!
-//! Never retries: an error ends the run.
+//! Waits for the leaders of a new topic; retries nothing else: an error ends the run.
 
 use std::collections::BTreeMap;
 use std::io::{IoSlice, Read as _, Write as _};
@@ -12,13 +12,18 @@ use rinka_net::wire::create_topics::{CreatableTopic, CreateTopicsRequest, Create
 use rinka_net::wire::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
 use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use rinka_net::wire::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopic,
 };
 use rinka_net::wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use rinka_net::wire::{ApiKey, ErrorCode, Field, Text, decode_response, encode_request};
 
 /// A broker that says nothing for so long has failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// A new topic's leaders are looked for so often, and in between so long.
+const LOOKS: usize = 100;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The largest answer that is believed.
 const FRAME_BYTES_MAX: usize = 256 << 20;
@@ -163,7 +168,7 @@ impl Client {
 
     /// Who leads the partitions of a topic. Waits for leaders, which a new topic may not have at once.
     pub(crate) fn topic(&mut self, name: &str) -> Result<Topic> {
-        for _ in 0..100 {
+        for _ in 0..LOOKS {
             let request = MetadataRequest {
                 topics: Some(vec![MetadataRequestTopic {
                     name: Some(Text::from(name.to_owned())),
@@ -194,7 +199,7 @@ impl Client {
             {
                 return Ok(Topic { leaders });
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(LOOK_EVERY);
         }
         Err(format!("topic {name} has no leaders; --create makes it"))
     }
@@ -211,7 +216,8 @@ impl Client {
         }
     }
 
-    /// The first offset of partitions, or the one behind the last that consumers may see, by partition.
+    /// The first offset of partitions, or the one behind the last that consumers may see, by partition. A broker may name itself
+    /// leader before it has begun to lead: then it is asked again.
     pub(crate) fn offsets(
         &mut self,
         topic: &str,
@@ -233,16 +239,31 @@ impl Client {
             }],
             ..Default::default()
         };
-        let response: ListOffsetsResponse = self.call(ApiKey::ListOffsets, 4, &request)?;
-        let mut offsets = BTreeMap::new();
-        for answer in response.topics.iter().flat_map(|topic| &topic.partitions) {
-            if answer.error_code.is_error() {
-                let (partition, code) = (answer.partition_index, answer.error_code);
-                return Err(format!("partition {partition} tells no offset: {code}"));
+        for _ in 0..LOOKS {
+            let response: ListOffsetsResponse = self.call(ApiKey::ListOffsets, 4, &request)?;
+            let answers = response.topics.iter().flat_map(|topic| &topic.partitions);
+            let not_yet = |code| {
+                matches!(
+                    code,
+                    ErrorCode::NOT_LEADER_OR_FOLLOWER
+                        | ErrorCode::LEADER_NOT_AVAILABLE
+                        | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                )
+            };
+            if answers.clone().any(|answer| not_yet(answer.error_code)) {
+                std::thread::sleep(LOOK_EVERY);
+                continue;
             }
-            offsets.insert(answer.partition_index, answer.offset);
+            let offset = |answer: &ListOffsetsPartitionResponse| match answer.error_code {
+                ErrorCode::NONE => Ok((answer.partition_index, answer.offset)),
+                code => {
+                    let partition = answer.partition_index;
+                    Err(format!("partition {partition} tells no offset: {code}"))
+                }
+            };
+            return answers.map(offset).collect();
         }
-        Ok(offsets)
+        Err(format!("topic {topic} has no leaders"))
     }
 }
 
