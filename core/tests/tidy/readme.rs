@@ -138,7 +138,7 @@ fn a_table_that_is_missing_or_wrong_is_found() {
         arms.push_str(&format!("            ApiKey::{api} => {{\n"));
     }
     assert_eq!(check_dispatch(&arms), [""; 0]);
-    assert_eq!(check_dispatch(&arms.replace("Produce", "Other")).len(), 2);
+    assert_eq!(check_dispatch(&arms.replace("Metadata", "Other")).len(), 2);
 
     let folders = BTreeSet::from(["core".to_owned(), "net".to_owned()]);
     let map =
