@@ -19,7 +19,7 @@ const ERROR_CODES: usize = 160;
 
 /// What a shard counts of requests.
 pub(crate) struct RequestCounters {
-    /// By the API's place in [`ApiKey::ALL`].
+    /// By the API's place in [`ApiKey::served`].
     requests: Vec<Cell<u64>>,
     /// Produce requests' partitions that were refused, by error code; the last is for all beyond.
     refused: Vec<Cell<u64>>,
@@ -28,7 +28,7 @@ pub(crate) struct RequestCounters {
 impl Default for RequestCounters {
     fn default() -> Self {
         Self {
-            requests: ApiKey::ALL.iter().map(|_| Cell::default()).collect(),
+            requests: ApiKey::served().map(|_| Cell::default()).collect(),
             refused: (0..ERROR_CODES).map(|_| Cell::default()).collect(),
         }
     }
@@ -40,7 +40,7 @@ fn count(cell: &Cell<u64>) {
 
 impl RequestCounters {
     pub(crate) fn on_request(&self, api: ApiKey) {
-        if let Some(place) = ApiKey::ALL.iter().position(|known| *known == api) {
+        if let Some(place) = ApiKey::served().position(|served| served == api) {
             count(&self.requests[place]);
         }
     }
@@ -51,7 +51,7 @@ impl RequestCounters {
     }
 
     fn requests(&self) -> BTreeMap<&'static str, u64> {
-        let counted = ApiKey::ALL.iter().zip(&self.requests);
+        let counted = ApiKey::served().zip(&self.requests);
         counted
             .map(|(api, cell)| (api.name(), cell.get()))
             .collect()

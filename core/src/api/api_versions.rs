@@ -4,7 +4,7 @@ use rinka_net::wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsR
 use rinka_net::wire::{ApiKey, ErrorCode};
 
 fn offered() -> Vec<ApiVersion> {
-    ApiKey::ALL.iter().map(|api| range(*api)).collect()
+    ApiKey::served().map(range).collect()
 }
 
 fn range(api: ApiKey) -> ApiVersion {
@@ -53,6 +53,16 @@ fn is_software_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_handler_is_not_offered() {
+        let offered: Vec<i16> = offered().iter().map(|api| api.api_key).collect();
+        assert!(offered.contains(&ApiKey::ApiVersions.number()));
+        for &api in ApiKey::ALL {
+            let is_offered = offered.contains(&api.number());
+            assert_eq!(is_offered, api.is_served(), "{api}");
+        }
+    }
 
     #[test]
     fn software_names() {

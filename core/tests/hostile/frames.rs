@@ -39,6 +39,10 @@ pub(crate) const ROWS: &[Row] = &[
             ];
             closes(stage, &begun.concat());
         }
+        // Nor does one that the codec reads and the broker has no handler of.
+        for api in ApiKey::ALL.iter().filter(|api| !api.is_served()) {
+            closes(stage, &by_hand(api.number(), api.versions().max, &[0; 20]));
+        }
     }),
     row(8, "a version that does not exist", |stage| {
         for &api in ApiKey::ALL {

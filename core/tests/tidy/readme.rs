@@ -1,4 +1,4 @@
-//! The README's tables against the code: the folders, and the APIs with their versions.
+//! The README's tables against the code: the folders, and the APIs with their versions; and the dispatch against the APIs.
 //!
 //! Only what stands between the markers is looked at; the notes are for people.
 
@@ -25,6 +25,29 @@ fn the_supported_apis_are_those_of_the_code() {
     assert_none(&check_apis(&tree::read("README.md")));
 }
 
+#[test]
+fn what_is_served_has_an_arm_in_the_dispatch() {
+    assert_none(&check_dispatch(&tree::read("core/src/api/dispatch.rs")));
+}
+
+/// What is marked as served is advertised: without an arm, clients would be promised what closes their connection.
+fn check_dispatch(dispatch: &str) -> Vec<String> {
+    let names = dispatch.lines().filter_map(|line| {
+        let (name, _) = line.trim().strip_prefix("ApiKey::")?.split_once(" => ")?;
+        Some(name)
+    });
+    let arms: BTreeSet<&str> = names.collect();
+    let served: BTreeSet<&str> = ApiKey::served().map(ApiKey::name).collect();
+    let missing = served.difference(&arms);
+    let missing =
+        missing.map(|name| format!("core/src/api/dispatch.rs: {name} is served; give it an arm"));
+    let unknown = arms.difference(&served);
+    let unknown = unknown.map(|name| {
+        format!("net/src/wire/api_key.rs: {name} has an arm in the dispatch; mark it as served")
+    });
+    missing.chain(unknown).collect()
+}
+
 fn check_map(readme: &str, folders: &BTreeSet<String>) -> Vec<String> {
     let rows = match rows(readme, "map") {
         Ok(rows) => rows,
@@ -49,7 +72,7 @@ fn check_apis(readme: &str) -> Vec<String> {
         let cells: Vec<&str> = row.iter().take(3).map(String::as_str).collect();
         said.insert(format!("| {} |", cells.join(" | ")));
     }
-    let true_rows: BTreeSet<String> = ApiKey::ALL.iter().map(|&api| row_of(api)).collect();
+    let true_rows: BTreeSet<String> = ApiKey::served().map(row_of).collect();
     let missing = true_rows.difference(&said);
     let missing = missing.map(|row| format!("README.md: the table of APIs lacks `{row} note |`"));
     let wrong = said.difference(&true_rows);
@@ -101,7 +124,7 @@ fn a_table_that_is_missing_or_wrong_is_found() {
     assert_eq!(check_apis("# Rinka\n").len(), 1);
     let mut table =
         "<!-- apis -->\n| API | key | versions | note |\n|---|---|---|---|\n".to_owned();
-    for &api in ApiKey::ALL {
+    for api in ApiKey::served() {
         table.push_str(&format!("{} a note |\n", row_of(api)));
     }
     table.push_str("<!-- /apis -->\n");
@@ -109,6 +132,13 @@ fn a_table_that_is_missing_or_wrong_is_found() {
     // One row differs: one is lacking and one is wrong.
     let other = table.replacen("| Produce | 0 |", "| Produce | 1 |", 1);
     assert_eq!(check_apis(&other).len(), 2);
+
+    let mut arms = String::new();
+    for api in ApiKey::served() {
+        arms.push_str(&format!("            ApiKey::{api} => {{\n"));
+    }
+    assert_eq!(check_dispatch(&arms), [""; 0]);
+    assert_eq!(check_dispatch(&arms.replace("Metadata", "Other")).len(), 2);
 
     let folders = BTreeSet::from(["core".to_owned(), "net".to_owned()]);
     let map =

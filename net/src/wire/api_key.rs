@@ -1,4 +1,4 @@
-//! The APIs we speak: number, name, versions offered, and the first flexible version of each.
+//! The APIs we speak: number, name, versions, the first flexible version of each, and whether our broker serves it.
 //!
 //! Knows nothing of what an API does.
 
@@ -20,8 +20,19 @@ impl VersionRange {
     }
 }
 
+macro_rules! is_served {
+    () => {
+        false
+    };
+    (served) => {
+        true
+    };
+}
+
+/// One row an API. What is not yet `served` is known to the codec, so that a client can speak it, and is neither advertised nor
+/// taken by the broker: the word is added together with the handler.
 macro_rules! api_keys {
-    ($($name:ident = $number:literal, versions $min:literal to $max:literal, flexible $flexible:literal;)*) => {
+    ($($name:ident = $number:literal, versions $min:literal to $max:literal, flexible $flexible:tt $(, $served:ident)?;)*) => {
         /// An API of Kafka's.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum ApiKey {
@@ -29,8 +40,16 @@ macro_rules! api_keys {
         }
 
         impl ApiKey {
-            /// In the order of their numbers.
+            /// All that can be read and written, in the order of their numbers.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Whether our broker has a handler of it. Only then may it be advertised.
+            #[must_use]
+            pub const fn is_served(self) -> bool {
+                match self {
+                    $(Self::$name => is_served!($($served)?),)*
+                }
+            }
 
             #[must_use]
             pub fn from_number(number: i16) -> Option<Self> {
@@ -67,7 +86,7 @@ macro_rules! api_keys {
             #[must_use]
             pub fn is_flexible(self, version: i16) -> bool {
                 match self {
-                    $(Self::$name => version >= $flexible,)*
+                    $(Self::$name => version >= flexible_of!($flexible),)*
                 }
             }
         }
@@ -75,22 +94,53 @@ macro_rules! api_keys {
 }
 
 api_keys! {
-    Produce = 0, versions 3 to 13, flexible 9;
-    Fetch = 1, versions 4 to 17, flexible 12;
-    ListOffsets = 2, versions 1 to 10, flexible 6;
-    Metadata = 3, versions 0 to 13, flexible 9;
-    FindCoordinator = 10, versions 0 to 6, flexible 3;
-    ApiVersions = 18, versions 0 to 4, flexible 3;
-    CreateTopics = 19, versions 2 to 7, flexible 5;
-    DeleteTopics = 20, versions 1 to 6, flexible 4;
-    DeleteRecords = 21, versions 0 to 2, flexible 2;
-    InitProducerId = 22, versions 0 to 5, flexible 2;
-    OffsetForLeaderEpoch = 23, versions 2 to 4, flexible 4;
-    DescribeConfigs = 32, versions 1 to 4, flexible 4;
-    DescribeCluster = 60, versions 0 to 2, flexible 0;
+    Produce = 0, versions 3 to 13, flexible 9, served;
+    Fetch = 1, versions 4 to 17, flexible 12, served;
+    ListOffsets = 2, versions 1 to 10, flexible 6, served;
+    Metadata = 3, versions 0 to 13, flexible 9, served;
+    OffsetCommit = 8, versions 2 to 10, flexible 8;
+    OffsetFetch = 9, versions 1 to 10, flexible 6;
+    FindCoordinator = 10, versions 0 to 6, flexible 3, served;
+    JoinGroup = 11, versions 0 to 9, flexible 6;
+    Heartbeat = 12, versions 0 to 4, flexible 4;
+    LeaveGroup = 13, versions 0 to 5, flexible 4;
+    SyncGroup = 14, versions 0 to 5, flexible 4;
+    DescribeGroups = 15, versions 0 to 6, flexible 5;
+    ListGroups = 16, versions 0 to 5, flexible 3;
+    ApiVersions = 18, versions 0 to 4, flexible 3, served;
+    CreateTopics = 19, versions 2 to 7, flexible 5, served;
+    DeleteTopics = 20, versions 1 to 6, flexible 4, served;
+    DeleteRecords = 21, versions 0 to 2, flexible 2, served;
+    InitProducerId = 22, versions 0 to 5, flexible 2, served;
+    OffsetForLeaderEpoch = 23, versions 2 to 4, flexible 4, served;
+    DescribeConfigs = 32, versions 1 to 4, flexible 4, served;
+    AlterConfigs = 33, versions 0 to 2, flexible 2;
+    DescribeLogDirs = 35, versions 1 to 4, flexible 2;
+    CreatePartitions = 37, versions 0 to 3, flexible 2;
+    DeleteGroups = 42, versions 0 to 2, flexible 2;
+    ElectLeaders = 43, versions 0 to 2, flexible 2;
+    IncrementalAlterConfigs = 44, versions 0 to 1, flexible 1;
+    ListPartitionReassignments = 46, versions 0 to 0, flexible 0;
+    OffsetDelete = 47, versions 0 to 0, flexible never;
+    DescribeClientQuotas = 48, versions 0 to 1, flexible 1;
+    AlterClientQuotas = 49, versions 0 to 1, flexible 1;
+    DescribeQuorum = 55, versions 0 to 2, flexible 0;
+    UpdateFeatures = 57, versions 0 to 2, flexible 0;
+    DescribeCluster = 60, versions 0 to 2, flexible 0, served;
+    DescribeProducers = 61, versions 0 to 0, flexible 0;
+    ConsumerGroupHeartbeat = 68, versions 0 to 1, flexible 0;
+    ConsumerGroupDescribe = 69, versions 0 to 1, flexible 0;
+    ListConfigResources = 74, versions 0 to 1, flexible 0;
+    DescribeTopicPartitions = 75, versions 0 to 0, flexible 0;
 }
 
 impl ApiKey {
+    /// What our broker has handlers of, in the order of their numbers.
+    pub fn served() -> impl Iterator<Item = Self> {
+        let all = Self::ALL.iter().copied();
+        all.filter(|api| api.is_served())
+    }
+
     /// How this version is read and written.
     #[must_use]
     pub fn version(self, number: i16) -> Version {
@@ -113,7 +163,7 @@ impl ApiKey {
         (self != Self::ApiVersions && self.is_flexible(version)).into()
     }
 
-    /// The versions we tell clients of. Produce from 0: older librdkafka takes a higher minimum for "no compression"
+    /// The versions we tell clients of, if it is served. Produce from 0: older librdkafka takes a higher minimum for "no compression"
     /// (KAFKA-18659), though nobody sends those versions any more.
     #[must_use]
     pub fn advertised(self) -> VersionRange {

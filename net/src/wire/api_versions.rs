@@ -17,6 +17,7 @@ message! {
         supported_features: Vec<SupportedFeature>, since 3, tag 0;
         /// -1: not known.
         finalized_features_epoch: i64, since 3, default -1, tag 1;
+        /// True only where the epoch is known.
         finalized_features: Vec<FinalizedFeature>, since 3, tag 2;
         zk_migration_ready: bool, since 3, tag 3;
     }
@@ -29,6 +30,7 @@ message! {
 
     struct SupportedFeature, flexible 3 {
         name: Text, since 3;
+        /// Of clients below version 4 some do not read 0: there such a feature is better left out (KAFKA-17011).
         min_version: i16, since 3;
         max_version: i16, since 3;
     }

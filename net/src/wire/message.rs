@@ -29,7 +29,7 @@ pub trait Field: Sized {
     }
 }
 
-macro_rules! integer_fields {
+macro_rules! number_fields {
     ($($type:ident),*) => {
         $(impl Field for $type {
             fn read(reader: &mut Reader, _: Version) -> Result<Self, DecodeError> {
@@ -43,7 +43,7 @@ macro_rules! integer_fields {
     };
 }
 
-integer_fields!(i8, i16, u16, i32, i64);
+number_fields!(i8, i16, u16, i32, i64, f64);
 
 impl Field for bool {
     fn read(reader: &mut Reader, _: Version) -> Result<Self, DecodeError> {
@@ -170,6 +170,44 @@ impl<T: Field> Field for Option<Vec<T>> {
     }
 }
 
+/// A structure of fields, as [`message!`] declares them: unlike other fields it may be null behind a byte that says so.
+pub trait Structure: Field {}
+
+impl<T: Structure> Field for Option<T> {
+    fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        // As Kafka reads it: a byte below zero means null, any other that the structure follows.
+        if reader.i8()? < 0 {
+            return Ok(None);
+        }
+        T::read(reader, version).map(Some)
+    }
+
+    fn write(&self, writer: &mut Writer, version: Version) {
+        match self {
+            Some(structure) => {
+                writer.i8(1);
+                structure.write(writer, version);
+            }
+            None => writer.i8(-1),
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        self.is_none()
+    }
+}
+
+/// The first version with compact lengths and tagged fields.
+macro_rules! flexible_of {
+    (never) => {
+        // No version ever comes to that number.
+        i16::MAX
+    };
+    ($flexible:literal) => {
+        $flexible
+    };
+}
+
 /// A field's default: what it is in versions that do not have it, and what a tagged field is when absent.
 macro_rules! default_of {
     () => {
@@ -212,14 +250,14 @@ macro_rules! tag_of {
 ///
 /// `field: Type, since 3, until 8, nullable 5, default -1, tag 0;` is in versions 3 to 8, may be null from 5 on, is -1 where
 /// absent, and is a tagged field with number 0. Only `since` must be there. Tagged fields are declared in the order of their
-/// tags.
+/// tags. `flexible never` is for the few APIs that stay as they were (KIP-482).
 ///
 /// Writing never fails, so that a handler can fill in what it knows without a look at the version: a field that the version
 /// lacks is left out, whatever its value, and null is written as the default where the version has no null.
 macro_rules! message {
     ($(
         $(#[$attribute:meta])*
-        struct $name:ident, flexible $flexible:literal {
+        struct $name:ident, flexible $flexible:tt {
             $(
                 $(#[$field_attribute:meta])*
                 $field:ident: $type:ty, since $since:literal
@@ -247,12 +285,14 @@ macro_rules! message {
                 /// The version of this number.
                 #[must_use]
                 pub fn version(number: i16) -> $crate::wire::Version {
-                    $crate::wire::Version { number, flexible: number >= $flexible }
+                    $crate::wire::Version { number, flexible: number >= flexible_of!($flexible) }
                 }
             }
 
+            impl $crate::wire::Structure for $name {}
+
             impl $crate::wire::Field for $name {
-                #[allow(clippy::manual_range_contains, unused_comparisons, reason = "generated for any bounds")]
+                #[allow(clippy::double_comparisons, clippy::manual_range_contains, unused_comparisons, reason = "generated for any bounds")]
                 fn read(
                     reader: &mut $crate::wire::Reader,
                     version: $crate::wire::Version,
@@ -284,7 +324,7 @@ macro_rules! message {
                     Ok(message)
                 }
 
-                #[allow(clippy::manual_range_contains, unused_comparisons, reason = "generated for any bounds")]
+                #[allow(clippy::double_comparisons, clippy::manual_range_contains, unused_comparisons, reason = "generated for any bounds")]
                 fn write(&self, writer: &mut $crate::wire::Writer, version: $crate::wire::Version) {
                     $(
                         let tag: Option<u32> = tag_of!($($tag)?);
@@ -328,7 +368,7 @@ macro_rules! message {
 
             #[cfg(test)]
             impl $crate::wire::oracle::Sample for $name {
-                #[allow(clippy::manual_range_contains, unused_comparisons, unused_mut, unused_variables, reason = "generated for any bounds")]
+                #[allow(clippy::double_comparisons, clippy::manual_range_contains, unused_comparisons, unused_mut, unused_variables, reason = "generated for any bounds")]
                 fn sample(random: &mut $crate::wire::oracle::Random, version: $crate::wire::Version, _: bool) -> Self {
                     let mut message = Self::default();
                     $(

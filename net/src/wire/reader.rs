@@ -52,7 +52,7 @@ pub struct Reader {
     bytes: Bytes,
 }
 
-macro_rules! take_integer {
+macro_rules! take_number {
     ($($name:ident -> $type:ty, $get:ident;)*) => {
         $(pub fn $name(&mut self) -> Result<$type, DecodeError> {
             if self.bytes.len() < size_of::<$type>() {
@@ -69,13 +69,14 @@ impl Reader {
         Self { bytes }
     }
 
-    take_integer! {
+    take_number! {
         i8 -> i8, get_i8;
         i16 -> i16, get_i16;
         u16 -> u16, get_u16;
         i32 -> i32, get_i32;
         i64 -> i64, get_i64;
         u128 -> u128, get_u128;
+        f64 -> f64, get_f64;
     }
 
     /// Bytes left.

@@ -33,7 +33,7 @@ pub struct Writer {
     batches_bytes: usize,
 }
 
-macro_rules! put_integer {
+macro_rules! put_number {
     ($($name:ident($type:ty), $put:ident;)*) => {
         $(pub fn $name(&mut self, value: $type) {
             self.fields.$put(value);
@@ -75,13 +75,14 @@ impl Writer {
         }
     }
 
-    put_integer! {
+    put_number! {
         i8(i8), put_i8;
         i16(i16), put_i16;
         u16(u16), put_u16;
         i32(i32), put_i32;
         i64(i64), put_i64;
         u128(u128), put_u128;
+        f64(f64), put_f64;
     }
 
     /// Bytes so far.
