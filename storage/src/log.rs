@@ -729,6 +729,18 @@ impl Log {
         }
     }
 
+    /// Whether a read from files ended there.
+    #[must_use]
+    pub fn reads_on(&self, offset: Offset) -> bool {
+        self.read_hint.is_some_and(|hint| hint.offset == offset)
+    }
+
+    /// Where the last read from files ended.
+    #[must_use]
+    pub fn read_hint(&self) -> Option<Place> {
+        self.read_hint
+    }
+
     /// Remembers where a read from files ended.
     pub fn remember_read(&mut self, place: Place) {
         self.read_hint = Some(place);

@@ -22,6 +22,8 @@ pub use produced::{
 };
 pub use walk::{Batches, batches};
 
+use bytes::Bytes;
+
 use crate::compression::{Codec, CompressionError};
 use crate::leader_epoch::LeaderEpoch;
 use crate::offset::Offset;
@@ -227,6 +229,17 @@ pub fn set_max_timestamp(batch: &mut [u8], timestamp: i64) {
     batch[35..43].copy_from_slice(&timestamp.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// The batches of a run, which holds nothing but whole ones that were checked before.
+pub fn each(mut run: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        if run.is_empty() {
+            return None;
+        }
+        let header = RecordBatchHeader::parse(&run).expect("runs are whole batches");
+        Some(run.split_to(header.size_in_bytes()))
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Carries out what [`crate::log::Log`] decides. Never serves bytes whose CRC does not hold.
 
+mod read_ahead;
 mod removal;
 mod syncing;
 
@@ -11,11 +12,12 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 
 pub use removal::{DELETED_SUFFIX, remove_directory};
 
+use self::read_ahead::ReadAhead;
 use crate::disk::{
     BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up,
     aligned_buffer, write_all,
@@ -67,6 +69,7 @@ pub struct SegmentFiles<D: Disk> {
     /// Partitions whose directories no sync has covered yet, each with the file that says whose it is.
     new_directories: RefCell<BTreeMap<TopicPartition, Rc<D::File>>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
+    read_ahead: ReadAhead,
 }
 
 /// A file that was written.
@@ -147,7 +150,13 @@ impl<D: Disk> SegmentFiles<D> {
             writes: Cell::new(0),
             new_directories: RefCell::default(),
             indexes: RefCell::default(),
+            read_ahead: ReadAhead::default(),
         }
+    }
+
+    /// From now on files are read ahead for whoever reads one part after another, as far as this many bytes hold.
+    pub fn read_ahead(&self, bytes_max: usize) {
+        self.read_ahead.limit(bytes_max);
     }
 
     /// As [`SegmentFiles::new`], for the replay of a journal.
@@ -302,6 +311,7 @@ impl<D: Disk> SegmentFiles<D> {
 
     /// Closes files and forgets indexes that were not used since the last call.
     pub fn close_idle(&self) {
+        self.read_ahead.clear();
         let since = self.idle_since.replace(*self.uses.borrow());
         self.open.borrow_mut().retain(|_, file| file.used > since);
         self.indexes
@@ -513,11 +523,10 @@ impl<D: Disk> SegmentFiles<D> {
         Ok(index)
     }
 
-    /// Whole batches from the one that holds `offset` on, up to `limit`, about `bytes_max` bytes but at least one batch.
-    /// Empty at the end.
+    /// Whole batches, each by itself: see [`SegmentFiles::read_runs`].
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] when the first batch is not what it should be; a damaged later one only ends the read.
+    /// Those of [`SegmentFiles::read_runs`].
     pub async fn read(
         &self,
         log: &LogHandle,
@@ -525,10 +534,29 @@ impl<D: Disk> SegmentFiles<D> {
         limit: Offset,
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
-        let found = log.borrow().find(offset, limit, bytes_max);
+        let runs = self.read_runs(log, offset, limit, bytes_max).await?;
+        Ok(runs.into_iter().flat_map(record_batch::each).collect())
+    }
+
+    /// Whole batches from the one that holds `offset` on, up to `limit`, about `bytes_max` bytes but at least one batch, as slices
+    /// of one batch and more. Empty at the end.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when the first batch is not what it should be; a damaged later one only ends the read.
+    pub async fn read_runs(
+        &self,
+        log: &LogHandle,
+        offset: Offset,
+        limit: Offset,
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let (found, reads_on) = {
+            let log = log.borrow();
+            (log.find(offset, limit, bytes_max), log.reads_on(offset))
+        };
         let (segment, from, end, index_on_disk) = match found {
             Found::Nothing => return Ok(Vec::new()),
-            Found::Memory(pieces) => return Ok(pieces),
+            Found::Memory(pieces) => return Ok(gathered(pieces)),
             Found::File {
                 segment,
                 from,
@@ -546,6 +574,9 @@ impl<D: Disk> SegmentFiles<D> {
         let read = self
             .scan(log, segment, from, end, (offset, limit), bytes_max)
             .await;
+        if reads_on && read.is_ok() {
+            self.begin_ahead(log, segment, end, bytes_max).await;
+        }
         match read {
             // A damaged index entry leads into the middle of a batch: the segment's beginning never does.
             Err(ReadError::Damaged { .. }) if from > 0 && !planted(Planted::IndexAheadOfLog) => {
@@ -554,6 +585,26 @@ impl<D: Disk> SegmentFiles<D> {
             }
             other => other,
         }
+        .map(|run| run.into_iter().collect())
+    }
+
+    /// Whoever has read on from where it was will want what follows.
+    async fn begin_ahead(&self, log: &LogHandle, segment: Offset, end: u32, bytes_max: usize) {
+        let (key, next) = {
+            let log = log.borrow();
+            ((log.topic_partition, segment), log.read_hint())
+        };
+        let Some(next) = next.filter(|next| next.segment == segment && next.position < end) else {
+            return;
+        };
+        let Ok(file) = self.file(log, segment, OpenMode::Existing).await else {
+            return;
+        };
+        let position = u64::from(next.position);
+        let length = window_bytes(bytes_max);
+        self.read_ahead
+            .begin(key, file, position, length, u64::from(end))
+            .await;
     }
 
     async fn scan(
@@ -564,8 +615,9 @@ impl<D: Disk> SegmentFiles<D> {
         end: u32,
         (offset, limit): (Offset, Offset),
         bytes_max: usize,
-    ) -> Result<Vec<Bytes>, ReadError> {
+    ) -> Result<Option<Bytes>, ReadError> {
         let file = self.file(log, segment, OpenMode::Existing).await?;
+        let key = (log.borrow().topic_partition, segment);
         let damaged = |position: u64| ReadError::Damaged {
             path: self.path(&log.borrow().directory, segment, Kind::Log),
             position,
@@ -576,20 +628,26 @@ impl<D: Disk> SegmentFiles<D> {
             start: 0,
             bytes: Bytes::new(),
         };
-        let mut found = Vec::new();
-        let mut total = 0;
+        // Batches that follow each other in one window.
+        let mut run: Option<std::ops::Range<usize>> = None;
         let mut next = None;
         while position < end {
             if !window.holds(position, BATCH_HEADER_BYTES) {
-                if !found.is_empty() {
+                if run.is_some() {
                     break;
                 }
-                let wanted = bytes_max.clamp(BLOCK * 16, TRANSFER_MAX - BLOCK);
-                window.load(&*file, position, wanted, end).await?;
+                if let Some(bytes) = self.read_ahead.take(key, position).await {
+                    let start = align_down(position);
+                    window = Window { start, bytes };
+                }
+                if !window.holds(position, BATCH_HEADER_BYTES) {
+                    let wanted = window_bytes(bytes_max);
+                    window.load(&*file, position, wanted, end).await?;
+                }
             }
             let header = match RecordBatchHeader::parse(window.from(position)) {
                 Ok(header) if position + header.size_in_bytes() as u64 <= end => header,
-                _ if found.is_empty() => return Err(damaged(position)),
+                _ if run.is_none() => return Err(damaged(position)),
                 _ => break,
             };
             let size = header.size_in_bytes();
@@ -597,11 +655,12 @@ impl<D: Disk> SegmentFiles<D> {
                 position += size as u64;
                 continue;
             }
-            if !found.is_empty() && (header.base_offset >= limit || total + size > bytes_max) {
+            let total = run.as_ref().map_or(0, std::ops::Range::len);
+            if run.is_some() && (header.base_offset >= limit || total + size > bytes_max) {
                 break;
             }
             if !window.holds(position, size) {
-                if !found.is_empty() {
+                if run.is_some() {
                     break;
                 }
                 window.load(&*file, position, size, end).await?;
@@ -611,15 +670,15 @@ impl<D: Disk> SegmentFiles<D> {
                 }
             }
             let start = usize::try_from(position - window.start).expect("windows are small");
-            let batch = window.bytes.slice(start..start + size);
+            let batch = &window.bytes[start..start + size];
             // Offsets have no gaps: a first batch that begins later is not the one that belongs there.
             let expected = match next {
                 Some(next) => next == header.base_offset,
                 None => header.base_offset <= offset || planted(Planted::FirstBatchUnchecked),
             };
-            let whole = record_batch::verify_crc(&batch).is_ok() || planted(Planted::DamageServed);
+            let whole = record_batch::verify_crc(batch).is_ok() || planted(Planted::DamageServed);
             if !whole || !expected {
-                if found.is_empty() {
+                if run.is_none() {
                     return Err(damaged(position));
                 }
                 break;
@@ -628,9 +687,8 @@ impl<D: Disk> SegmentFiles<D> {
                 break;
             }
             next = Some(header.end_offset());
-            total += size;
             position += size as u64;
-            found.push(batch);
+            run = Some(run.map_or(start, |run| run.start)..start + size);
         }
         if let Some(offset) = next {
             let position = u32::try_from(position).expect("below the segment's end");
@@ -640,7 +698,7 @@ impl<D: Disk> SegmentFiles<D> {
                 position,
             });
         }
-        Ok(found)
+        Ok(run.map(|run| window.bytes.slice(run)))
     }
 
     /// Whether the segment has a file.
@@ -702,6 +760,27 @@ async fn keep_what_follows(
     merged.extend_from_slice(old.get(end - last_block..).unwrap_or_default());
     merged.resize(bytes.len(), 0);
     Ok(merged.freeze())
+}
+
+/// What is read of a file at once for a reader of so many bytes.
+fn window_bytes(bytes_max: usize) -> usize {
+    bytes_max.clamp(BLOCK * 16, TRANSFER_MAX - BLOCK)
+}
+
+/// A slice costs its sender about as much as copying this many bytes.
+const SLICE_WORTH_BYTES: usize = 2 << 10;
+
+/// Puts many small pieces into one: they lie apart in their blocks, and each would be a slice of its own to the socket.
+fn gathered(pieces: Vec<Bytes>) -> Vec<Bytes> {
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    if pieces.len() < 2 || bytes / pieces.len() >= SLICE_WORTH_BYTES {
+        return pieces;
+    }
+    let mut run = BytesMut::with_capacity(bytes);
+    for piece in pieces {
+        run.extend_from_slice(&piece);
+    }
+    vec![run.freeze()]
 }
 
 /// A part of a file in memory.

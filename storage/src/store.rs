@@ -63,7 +63,7 @@ pub struct StoreConfig {
     pub shard: usize,
     /// Bytes of the shard's journal on disk, `rinka.journal.bytes`.
     pub journal_bytes: u64,
-    /// Bytes of recently appended data kept in memory, `rinka.memory`.
+    /// Bytes of recently appended data kept in memory, `rinka.memory`; as much again for what is read ahead.
     pub memory_bytes: usize,
     /// Segment files that may be open because they are not synced yet, beside the 256 that may be open for use.
     pub unsynced_files_max: usize,
@@ -248,6 +248,7 @@ impl<D: Disk> Store<D> {
             journal_bytes: Cell::new(0),
             flush_latency: LatencyHistogram::default(),
         });
+        store.files.read_ahead(store.config.memory_bytes);
         match store.take_reserve().await {
             Err(error) if is_full(&error) => store.is_now_full(&error),
             other => other?,
@@ -461,6 +462,20 @@ impl<D: Disk> Store<D> {
     pub fn has_room(&self) -> bool {
         self.uncommitted_bytes.get() < UNCOMMITTED_BYTES_MAX
             && self.cached_bytes.get() < self.config.memory_bytes + UNCOMMITTED_BYTES_MAX
+    }
+
+    /// Whole batches from the one that holds `offset` on, as few slices as possible; see [`SegmentFiles::read_runs`].
+    ///
+    /// # Errors
+    /// See [`SegmentFiles::read_runs`].
+    pub async fn read_runs(
+        &self,
+        log: &LogHandle,
+        offset: Offset,
+        limit: Offset,
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        self.files.read_runs(log, offset, limit, bytes_max).await
     }
 
     /// Reads whole batches from the one that holds `offset` on; see [`SegmentFiles::read`].

@@ -5,11 +5,13 @@
 pub(crate) mod memory;
 pub(crate) mod sessions;
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_lite::future::poll_once;
 use rinka_net::wire::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
@@ -332,6 +334,9 @@ async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: Option<usize>) -
     results
 }
 
+/// Reads of one fetch that are under way at a time: what one waits for on the disk, the next uses.
+const READS_AT_A_TIME: usize = 16;
+
 async fn read_here(
     shard: &Rc<Shard>,
     parts: Vec<ReadPart>,
@@ -341,49 +346,96 @@ async fn read_here(
     // Without memory there is no first batch either.
     let mut found_any = bytes_max.is_none();
     let mut results = Vec::with_capacity(parts.len());
-    for part in parts {
-        let mut result = ReadResult {
-            place: part.place,
-            records: Vec::new(),
-            high_watermark: Offset(-1),
-            log_start: Offset(-1),
-            diverging: None,
-            error: None,
-        };
-        let Some(partition) = shard.partition(part.name) else {
-            result.error = Some(PartitionError::Unknown);
-            results.push(result);
-            continue;
-        };
-        let room = part.bytes_max.min(left);
-        // Before the read: what is committed meanwhile is more than was looked at, and a wait begins from here.
-        result.high_watermark = partition.high_watermark();
-        result.diverging = partition.divergence(part.last_fetched_epoch, part.offset);
-        let read = match partition.check_epoch(part.believed_epoch) {
-            Ok(()) if result.diverging.is_some() => Ok(Vec::new()),
+    let mut parts = parts.as_slice();
+    while !parts.is_empty() {
+        // As many as the budget has room for if each brings all it may, and so none is read in vain; one at least.
+        let mut wanted = 0;
+        let within = parts.iter().take_while(|part| {
+            wanted += part.bytes_max;
+            wanted <= left
+        });
+        let count = within.take(READS_AT_A_TIME).count().max(1);
+        let (now, later) = parts.split_at(count);
+        parts = later;
+        let reads = now.iter().map(|part| {
+            let room = part.bytes_max.min(left);
             // Even a budget of nothing brings the first batch, or a client with a large one would never get on.
-            Ok(()) if room > 0 || !found_any => partition.read(shard, part.offset, room).await,
-            Ok(()) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(records) => {
-                let bytes: usize = records.iter().map(Bytes::len).sum();
-                // A batch larger than the room is given only when it is the first of all.
-                if bytes > 0 && (bytes <= room || !found_any) {
-                    found_any = true;
-                    left = left.saturating_sub(bytes);
-                    result.records = records;
-                }
+            read_part(shard, part, room, room > 0 || !found_any)
+        });
+        for (part, mut result) in now.iter().zip(all(reads).await) {
+            let room = part.bytes_max.min(left);
+            let bytes: usize = result.records.iter().map(Bytes::len).sum();
+            // A batch larger than the room is given only when it is the first of all.
+            if bytes > 0 && (bytes <= room || !found_any) {
+                found_any = true;
+                left = left.saturating_sub(bytes);
+            } else {
+                result.records.clear();
             }
-            Err(error) => {
-                partition.count_failed_fetch();
-                result.error = Some(error);
-            }
+            results.push(result);
         }
-        result.log_start = partition.log_start();
-        results.push(result);
         glommio::yield_if_needed().await;
     }
     results
+}
+
+/// Runs all of them side by side; what is in memory is there at once, and costs no more than by itself.
+async fn all<R>(reads: impl Iterator<Item = R>) -> Vec<ReadResult>
+where
+    R: Future<Output = ReadResult>,
+{
+    enum Read<R> {
+        UnderWay(Pin<Box<R>>),
+        Done(ReadResult),
+    }
+    let mut started = Vec::with_capacity(reads.size_hint().0);
+    for read in reads {
+        let mut read = Box::pin(read);
+        started.push(match poll_once(read.as_mut()).await {
+            Some(result) => Read::Done(result),
+            None => Read::UnderWay(read),
+        });
+    }
+    let mut results = Vec::with_capacity(started.len());
+    for read in started {
+        results.push(match read {
+            Read::Done(result) => result,
+            Read::UnderWay(read) => read.await,
+        });
+    }
+    results
+}
+
+async fn read_part(shard: &Rc<Shard>, part: &ReadPart, room: usize, wanted: bool) -> ReadResult {
+    let mut result = ReadResult {
+        place: part.place,
+        records: Vec::new(),
+        high_watermark: Offset(-1),
+        log_start: Offset(-1),
+        diverging: None,
+        error: None,
+    };
+    let Some(partition) = shard.partition(part.name) else {
+        result.error = Some(PartitionError::Unknown);
+        return result;
+    };
+    // Before the read: what is committed meanwhile is more than was looked at, and a wait begins from here.
+    result.high_watermark = partition.high_watermark();
+    result.diverging = partition.divergence(part.last_fetched_epoch, part.offset);
+    let read = match partition.check_epoch(part.believed_epoch) {
+        Ok(()) if result.diverging.is_none() && wanted => {
+            partition.read(shard, part.offset, room).await
+        }
+        Ok(()) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(records) => result.records = records,
+        Err(error) => {
+            partition.count_failed_fetch();
+            result.error = Some(error);
+        }
+    }
+    result.log_start = partition.log_start();
+    result
 }

@@ -131,7 +131,7 @@ impl Partition {
                 if batches.is_empty() {
                     break;
                 }
-                for batch in batches {
+                for batch in batches.into_iter().flat_map(record_batch::each) {
                     let header =
                         RecordBatchHeader::parse(&batch).map_err(|_| PartitionError::Damaged)?;
                     offset = header.end_offset();

@@ -369,7 +369,7 @@ impl Partition {
         self.acks.borrow().is_empty() && self.watches.borrow().is_empty()
     }
 
-    /// Committed batches from `offset` on: about `bytes_max` bytes, at least one batch where there is one.
+    /// Committed batches from `offset` on, one and more in a slice: about `bytes_max` bytes, at least one batch where there is one.
     pub(crate) async fn read(
         self: &Rc<Self>,
         shard: &Shard,
@@ -381,7 +381,8 @@ impl Partition {
         if offset < self.log_start() || offset > self.log.borrow().end() {
             return Err(PartitionError::OffsetOutOfRange);
         }
-        match shard.store.read(&self.log, offset, limit, bytes_max).await {
+        let read = shard.store.read_runs(&self.log, offset, limit, bytes_max);
+        match read.await {
             Ok(batches) => {
                 add(
                     &self.counters.bytes_out,

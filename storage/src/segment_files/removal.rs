@@ -23,6 +23,7 @@ impl<D: Disk> SegmentFiles<D> {
         self.open.borrow_mut().remove(&key);
         self.unsynced.borrow_mut().remove(&key);
         self.indexes.borrow_mut().remove(&key);
+        self.read_ahead.forget(key);
         let path = self.path(&directory, base, Kind::Log);
         let renamed = self.disk.rename(&path, &retired(&path)).await;
         found(renamed)?;
@@ -77,6 +78,7 @@ impl<D: Disk> SegmentFiles<D> {
         self.indexes
             .borrow_mut()
             .retain(|key, _| key.0 != topic_partition);
+        self.read_ahead.clear();
         if !made {
             return Ok(None);
         }
