@@ -52,6 +52,14 @@ pub enum Planted {
     FirstBatchUnchecked,
     /// Recovery reads every log from its beginning.
     RecoveryReadsEverything,
+    /// A segment that compaction wrote takes its place before it is durable.
+    CompactedNotSynced,
+    /// The old segments' files go before a checkpoint names the new one.
+    ReplacedBeforeCheckpoint,
+    /// A tombstone goes as soon as compaction sees it.
+    TombstoneDroppedEarly,
+    /// The key map believes records behind the checkpoint, which a loss of power may take.
+    KeyMapPastCheckpoint,
 }
 
 #[cfg(feature = "planted-bugs")]

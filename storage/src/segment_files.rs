@@ -4,6 +4,7 @@
 
 mod removal;
 mod syncing;
+mod writing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::disk::{
     BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up,
     aligned_buffer, write_all,
 };
-use crate::log::{Found, Log, LogCheckpoint, Place, SegmentWrite};
+use crate::log::{Found, Log, LogCheckpoint, SegmentName, SegmentRange, SegmentWrite};
 use crate::offset::Offset;
 use crate::offset_index::OffsetIndex;
 use crate::planted::{Planted, planted};
@@ -44,8 +45,8 @@ const BATCH_HEADER_BYTES: usize = 61;
 /// A log as its users hold it.
 pub type LogHandle = Rc<RefCell<Log>>;
 
-/// A file of one partition's log, by the segment's base offset.
-type FileKey = (TopicPartition, Offset);
+/// A file of one partition's log.
+type FileKey = (TopicPartition, SegmentName);
 
 pub struct SegmentFiles<D: Disk> {
     disk: D,
@@ -159,16 +160,16 @@ impl<D: Disk> SegmentFiles<D> {
         }
     }
 
-    fn path(&self, directory: &str, segment: Offset, kind: Kind) -> PathBuf {
+    fn path(&self, directory: &str, segment: SegmentName, kind: Kind) -> PathBuf {
         self.root
             .join(directory)
-            .join(format!("{:020}.{}", segment.0, kind.extension()))
+            .join(segment.file_name(kind.extension()))
     }
 
     async fn file(
         &self,
         log: &LogHandle,
-        segment: Offset,
+        segment: SegmentName,
         mode: OpenMode,
     ) -> io::Result<Rc<D::File>> {
         let (key, path) = {
@@ -251,7 +252,8 @@ impl<D: Disk> SegmentFiles<D> {
     }
 
     async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
-        let file = self.file(log, write.segment, OpenMode::Create).await?;
+        let segment = SegmentName::appended(write.segment);
+        let file = self.file(log, segment, OpenMode::Create).await?;
         let is_new = write.position == 0 && write.head_length == 0;
         if is_new && !self.replaying {
             file.truncate(0).await?;
@@ -273,7 +275,7 @@ impl<D: Disk> SegmentFiles<D> {
         if self.replaying && !planted(Planted::ReplayOverwritesWhatFollows) {
             bytes = keep_what_follows(&*file, write, bytes).await?;
         }
-        let key = (log.borrow().topic_partition, write.segment);
+        let key = (log.borrow().topic_partition, segment);
         let note = || {
             self.writes.set(self.writes.get() + 1);
             let mut unsynced = self.unsynced.borrow_mut();
@@ -341,6 +343,8 @@ impl<D: Disk> SegmentFiles<D> {
         };
         let active = checkpoint.segments.last().map(|segment| segment.base);
         for base in unfinished {
+            // Those that compaction wrote have theirs.
+            let name = SegmentName::appended(base);
             let (offsets, times, entries) = {
                 let mut log = log.borrow_mut();
                 let Ok(index) = log
@@ -359,14 +363,14 @@ impl<D: Disk> SegmentFiles<D> {
                 )
             };
             self.append(
-                &self.path(&directory, base, Kind::OffsetIndex),
+                &self.path(&directory, name, Kind::OffsetIndex),
                 entries.0,
                 8,
                 &offsets.encode_from(0),
             )
             .await?;
             self.append(
-                &self.path(&directory, base, Kind::TimeIndex),
+                &self.path(&directory, name, Kind::TimeIndex),
                 entries.1,
                 12,
                 &times.encode_from(0),
@@ -374,7 +378,7 @@ impl<D: Disk> SegmentFiles<D> {
             .await?;
             self.indexes
                 .borrow_mut()
-                .remove(&(log.borrow().topic_partition, base));
+                .remove(&(log.borrow().topic_partition, name));
             let finish = {
                 let mut log = log.borrow_mut();
                 let Ok(index) = log
@@ -395,7 +399,7 @@ impl<D: Disk> SegmentFiles<D> {
                 (Some(base) != active).then_some(size)
             };
             if let Some(size) = finish {
-                let file = self.file(log, base, OpenMode::Existing).await?;
+                let file = self.file(log, name, OpenMode::Existing).await?;
                 file.truncate(u64::from(size)).await?;
                 file.sync().await?;
                 let mut log = log.borrow_mut();
@@ -420,7 +424,8 @@ impl<D: Disk> SegmentFiles<D> {
         if !log.borrow().padded || place.position == 0 {
             return Ok(());
         }
-        let file = self.file(log, place.segment, OpenMode::Existing).await?;
+        let segment = SegmentName::appended(place.segment);
+        let file = self.file(log, segment, OpenMode::Existing).await?;
         file.truncate(u64::from(place.position)).await?;
         log.borrow_mut().padded = false;
         Ok(())
@@ -456,8 +461,12 @@ impl<D: Disk> SegmentFiles<D> {
         file.truncate(end + bytes.len() as u64).await
     }
 
-    async fn index_on_disk(&self, log: &LogHandle, base: Offset) -> io::Result<Rc<OffsetIndex>> {
-        let key = (log.borrow().topic_partition, base);
+    async fn index_on_disk(
+        &self,
+        log: &LogHandle,
+        name: SegmentName,
+    ) -> io::Result<Rc<OffsetIndex>> {
+        let key = (log.borrow().topic_partition, name);
         let used = {
             let mut uses = self.uses.borrow_mut();
             *uses += 1;
@@ -467,13 +476,13 @@ impl<D: Disk> SegmentFiles<D> {
             *last_use = used;
             return Ok(Rc::clone(index));
         }
-        let path = self.path(&log.borrow().directory, base, Kind::OffsetIndex);
+        let path = self.path(&log.borrow().directory, name, Kind::OffsetIndex);
         let bytes = self
             .disk
             .read_all(&path, INDEX_BYTES_MAX)
             .await?
             .unwrap_or_default();
-        let index = Rc::new(OffsetIndex::decode(base, &bytes));
+        let index = Rc::new(OffsetIndex::decode(name.base, &bytes));
         let mut indexes = self.indexes.borrow_mut();
         if indexes.len() >= INDEXES_CACHED_MAX
             && let Some(oldest) = indexes
@@ -494,10 +503,10 @@ impl<D: Disk> SegmentFiles<D> {
     pub async fn time_index(&self, log: &LogHandle, base: Offset) -> io::Result<TimeIndex> {
         let (path, on_disk) = {
             let log = log.borrow();
-            let on_disk = log
-                .segment_at(base)
-                .is_some_and(|segment| segment.time_entries_on_disk > 0);
-            (self.path(&log.directory, base, Kind::TimeIndex), on_disk)
+            let segment = log.segment_at(base);
+            let on_disk = segment.is_some_and(|segment| segment.time_entries_on_disk > 0);
+            let name = segment.map_or(SegmentName::appended(base), |segment| segment.name());
+            (self.path(&log.directory, name, Kind::TimeIndex), on_disk)
         };
         let bytes = if on_disk {
             self.disk.read_all(&path, INDEX_BYTES_MAX).await?
@@ -513,8 +522,8 @@ impl<D: Disk> SegmentFiles<D> {
         Ok(index)
     }
 
-    /// Whole batches from the one that holds `offset` on, up to `limit`, about `bytes_max` bytes but at least one batch.
-    /// Empty at the end.
+    /// Whole batches from the one that holds `offset` on, or from the next one where compaction has left none, up to `limit`, about
+    /// `bytes_max` bytes but at least one batch. Empty at the end.
     ///
     /// # Errors
     /// [`ReadError::Damaged`] when the first batch is not what it should be; a damaged later one only ends the read.
@@ -525,60 +534,144 @@ impl<D: Disk> SegmentFiles<D> {
         limit: Offset,
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
-        let found = log.borrow().find(offset, limit, bytes_max);
-        let (segment, from, end, index_on_disk) = match found {
-            Found::Nothing => return Ok(Vec::new()),
-            Found::Memory(pieces) => return Ok(pieces),
-            Found::File {
-                segment,
-                from,
+        if offset < log.borrow().log_start() {
+            return Ok(Vec::new());
+        }
+        let mut offset = offset;
+        loop {
+            offset = log.borrow().skip_gap(offset);
+            let found = log.borrow().find(offset, limit, bytes_max);
+            let (segment, from, index_on_disk) = match found {
+                Found::Nothing => return Ok(Vec::new()),
+                Found::Memory(pieces) => return Ok(pieces),
+                Found::File {
+                    segment,
+                    from,
+                    index_on_disk,
+                } => (segment, from, index_on_disk),
+            };
+            let wanted = Wanted {
+                offset,
                 limit,
-                index_on_disk,
-            } => (segment, from, limit, index_on_disk),
+                bytes_max,
+            };
+            match self
+                .read_segment(log, &segment, (from, index_on_disk), &wanted)
+                .await
+            {
+                // Compaction has put another one in its place meanwhile: what was looked for is there.
+                Err(_)
+                    if !log.borrow().has_segment(segment.name)
+                        && offset >= log.borrow().log_start()
+                        && log.borrow().failed.is_none() => {}
+                Ok(found) if found.is_empty() => {
+                    // The rest of the segment's offsets are a gap.
+                    let behind = log.borrow().segment_behind(segment.name.base).map(|s| s.base);
+                    match behind {
+                        Some(base) if base > offset => offset = base,
+                        _ => return Ok(found),
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn read_segment(
+        &self,
+        log: &LogHandle,
+        segment: &SegmentRange,
+        (from, index_on_disk): (u32, bool),
+        wanted: &Wanted,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let mut start = ScanStart {
+            position: from,
+            last_offset: None,
         };
-        let mut from = from;
         if index_on_disk {
             // The index file may point past what a crash left of the segment: believe it only below the limit.
-            let indexed = self.index_on_disk(log, segment).await?.lookup(offset);
-            let believed = indexed < end || planted(Planted::IndexAheadOfLog);
-            from = if believed { indexed } else { 0 };
+            let index = self.index_on_disk(log, segment.name).await?;
+            let entry = index.last_not_above(wanted.offset);
+            start = match entry {
+                Some((last_offset, position))
+                    if position < segment.limit || planted(Planted::IndexAheadOfLog) =>
+                {
+                    ScanStart {
+                        position,
+                        last_offset: Some(last_offset),
+                    }
+                }
+                _ => ScanStart::default(),
+            };
         }
-        let read = self
-            .scan(log, segment, from, end, (offset, limit), bytes_max)
-            .await;
-        match read {
+        let scanned = match self.scan(log, segment, start, wanted).await {
             // A damaged index entry leads into the middle of a batch: the segment's beginning never does.
-            Err(ReadError::Damaged { .. }) if from > 0 && !planted(Planted::IndexAheadOfLog) => {
-                self.scan(log, segment, 0, end, (offset, limit), bytes_max)
-                    .await
+            Err(ReadError::Damaged { .. })
+                if start.position > 0 && !planted(Planted::IndexAheadOfLog) =>
+            {
+                self.scan(log, segment, ScanStart::default(), wanted)
+                    .await?
             }
-            other => other,
+            other => other?,
+        };
+        if !scanned.batches.is_empty() {
+            let (offset, position) = (scanned.offset, scanned.position);
+            log.borrow_mut()
+                .remember_read(segment.name, offset, position);
         }
+        Ok(scanned.batches)
+    }
+
+    /// Whole batches of one segment, where a batch is known to begin: for who reads all of it. Empty at its end.
+    ///
+    /// # Errors
+    /// As [`SegmentFiles::read`].
+    pub(crate) async fn read_on(
+        &self,
+        log: &LogHandle,
+        segment: &SegmentRange,
+        (offset, position): (Offset, u32),
+        bytes_max: usize,
+    ) -> Result<Scanned, ReadError> {
+        let start = ScanStart {
+            position,
+            last_offset: None,
+        };
+        let wanted = Wanted {
+            offset,
+            limit: segment.end,
+            bytes_max,
+        };
+        self.scan(log, segment, start, &wanted).await
     }
 
     async fn scan(
         &self,
         log: &LogHandle,
-        segment: Offset,
-        from: u32,
-        end: u32,
-        (offset, limit): (Offset, Offset),
-        bytes_max: usize,
-    ) -> Result<Vec<Bytes>, ReadError> {
-        let file = self.file(log, segment, OpenMode::Existing).await?;
+        segment: &SegmentRange,
+        start: ScanStart,
+        wanted: &Wanted,
+    ) -> Result<Scanned, ReadError> {
+        let file = self.file(log, segment.name, OpenMode::Existing).await?;
         let damaged = |position: u64| ReadError::Damaged {
-            path: self.path(&log.borrow().directory, segment, Kind::Log),
+            path: self.path(&log.borrow().directory, segment.name, Kind::Log),
             position,
         };
-        let end = u64::from(end);
-        let mut position = u64::from(from);
+        let Wanted {
+            offset,
+            limit,
+            bytes_max,
+        } = *wanted;
+        let end = u64::from(segment.limit);
+        let mut position = u64::from(start.position);
         let mut window = Window {
             start: 0,
             bytes: Bytes::new(),
         };
         let mut found = Vec::new();
         let mut total = 0;
-        let mut next = None;
+        let mut order = Order::new(segment, start);
+        let mut next = offset;
         while position < end {
             if !window.holds(position, BATCH_HEADER_BYTES) {
                 if !found.is_empty() {
@@ -593,7 +686,8 @@ impl<D: Disk> SegmentFiles<D> {
                 _ => break,
             };
             let size = header.size_in_bytes();
-            if header.end_offset() <= offset {
+            let passed = header.end_offset() <= offset;
+            if passed && !segment.name.is_compacted() {
                 position += size as u64;
                 continue;
             }
@@ -612,11 +706,7 @@ impl<D: Disk> SegmentFiles<D> {
             }
             let start = usize::try_from(position - window.start).expect("windows are small");
             let batch = window.bytes.slice(start..start + size);
-            // Offsets have no gaps: a first batch that begins later is not the one that belongs there.
-            let expected = match next {
-                Some(next) => next == header.base_offset,
-                None => header.base_offset <= offset || planted(Planted::FirstBatchUnchecked),
-            };
+            let expected = order.follows(&header, offset);
             let whole = record_batch::verify_crc(&batch).is_ok() || planted(Planted::DamageServed);
             if !whole || !expected {
                 if found.is_empty() {
@@ -624,30 +714,30 @@ impl<D: Disk> SegmentFiles<D> {
                 }
                 break;
             }
+            if passed {
+                position += size as u64;
+                continue;
+            }
             if header.end_offset() > limit {
                 break;
             }
-            next = Some(header.end_offset());
+            next = header.end_offset();
             total += size;
             position += size as u64;
             found.push(batch);
         }
-        if let Some(offset) = next {
-            let position = u32::try_from(position).expect("below the segment's end");
-            log.borrow_mut().remember_read(Place {
-                offset,
-                segment,
-                position,
-            });
-        }
-        Ok(found)
+        Ok(Scanned {
+            batches: found,
+            offset: next,
+            position: u32::try_from(position).expect("at most the segment's end"),
+        })
     }
 
     /// Whether the segment has a file.
     ///
     /// # Errors
     /// Those of the disk, but that it is not there.
-    pub async fn exists(&self, log: &LogHandle, segment: Offset) -> io::Result<bool> {
+    pub async fn exists(&self, log: &LogHandle, segment: SegmentName) -> io::Result<bool> {
         match self.file(log, segment, OpenMode::Existing).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -662,7 +752,7 @@ impl<D: Disk> SegmentFiles<D> {
     pub async fn read_exactly(
         &self,
         log: &LogHandle,
-        segment: Offset,
+        segment: SegmentName,
         position: u64,
         length: usize,
     ) -> io::Result<Bytes> {
@@ -680,6 +770,75 @@ impl<D: Disk> SegmentFiles<D> {
         let start = usize::try_from(position - window.start).expect("below a block");
         let end = (start + length).min(window.bytes.len());
         Ok(window.bytes.slice(start.min(end)..end))
+    }
+}
+
+/// What a read is for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    offset: Offset,
+    limit: Offset,
+    bytes_max: usize,
+}
+
+/// Where a scan begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct ScanStart {
+    position: u32,
+    /// The batch there ends with this offset, as an index file says.
+    last_offset: Option<Offset>,
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    pub(crate) batches: Vec<Bytes>,
+    /// Behind the last of them.
+    pub(crate) offset: Offset,
+    pub(crate) position: u32,
+}
+
+/// Whether the batch at hand is the one that belongs there.
+///
+/// In a segment as it was appended, offsets have no gaps. Where compaction has left some, the scan holds every batch it passes to its
+/// sum and to the order: each begins at or behind the end of the one before, all lie in the segment's range, and the one that an
+/// index led to is the one that the index names.
+struct Order {
+    compacted: bool,
+    indexed: Option<Offset>,
+    /// The end of the batch before.
+    next: Offset,
+    any: bool,
+    end: Offset,
+}
+
+impl Order {
+    fn new(segment: &SegmentRange, start: ScanStart) -> Self {
+        Self {
+            compacted: segment.name.is_compacted(),
+            indexed: start.last_offset,
+            next: segment.name.base,
+            any: false,
+            end: segment.end,
+        }
+    }
+
+    fn follows(&mut self, header: &RecordBatchHeader, wanted: Offset) -> bool {
+        let indexed = self.indexed.take();
+        let follows = if self.compacted {
+            let named = indexed.is_none_or(|last| last == header.last_offset());
+            named
+                && header.last_offset_delta >= 0
+                && header.base_offset >= self.next
+                && header.end_offset() <= self.end
+        } else if self.any {
+            self.next == header.base_offset
+        } else {
+            header.base_offset <= wanted || planted(Planted::FirstBatchUnchecked)
+        };
+        self.any = true;
+        self.next = header.end_offset();
+        follows
     }
 }
 

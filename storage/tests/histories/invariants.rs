@@ -1,5 +1,6 @@
 //! What must hold whatever happens. Each invariant is one name and the functions that hold it; a violation ends the history.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use rinka_storage::record_batch::verify_crc;
 use rinka_storage::segment_files::DELETED_SUFFIX;
 use rinka_storage::store::Appended;
 
+use crate::compaction::{Newest, check_served};
 use crate::model::{ModelLog, Sent};
 use crate::world::Faults;
 
@@ -153,6 +155,40 @@ pub(crate) fn what_is_served_is_what_was_sent(
         violated(Invariant::OrderAndOffsetsHold, what);
     }
     end
+}
+
+/// As [`what_is_served_is_what_was_sent`], of a log that is compacted: `AckedIsDurable` for what may not be missing. Returns where the
+/// batches end, and the records in them.
+pub(crate) fn what_is_served_is_what_was_left(
+    log: &ModelLog,
+    newest: &Newest,
+    asked: (Offset, Offset),
+    batches: &[Bytes],
+) -> (Offset, Vec<(Vec<u8>, Offset)>) {
+    let whole = batches.iter().map(|batch| match verify_crc(batch) {
+        Ok(header) => (header, batch.clone()),
+        Err(error) => {
+            let what = format!("{}: a batch served has a wrong sum: {error:?}", log.name);
+            violated(Invariant::NothingDamagedIsServed, what)
+        }
+    });
+    let whole: Vec<_> = whole.collect();
+    check_served(log, newest, asked, &whole).unwrap_or_else(|error| {
+        let what = format!("{}: asked for {asked:?}: {error}", log.name);
+        violated(Invariant::AckedIsDurable, what)
+    })
+}
+
+/// `OrderAndOffsetsHold`: who reads a compacted log from its beginning ends with the last value of each key.
+pub(crate) fn the_last_values_are_known(
+    log: &ModelLog,
+    newest: &Newest,
+    read: &HashMap<Vec<u8>, Offset>,
+) {
+    if let Err(error) = newest.check_last(read) {
+        let what = format!("{}: {error}", log.name);
+        violated(Invariant::OrderAndOffsetsHold, what);
+    }
 }
 
 /// `RecoveryIsIdempotent`: recovering again gives what the first time gave, also when the first time was cut short.

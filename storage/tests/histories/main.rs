@@ -8,6 +8,7 @@
 //! RINKA_SEEDS=1000000 cargo test --release -p rinka-storage --test histories -- --nocapture what_was_acknowledged
 //! ```
 
+mod compaction;
 mod invariants;
 mod life;
 mod model;
