@@ -328,7 +328,10 @@ impl<D: Disk> Recovery<D> {
         Ok(place.position > 0
             && written.segment == place.segment
             && written.position > 0
-            && !self.files.exists(log, SegmentName::appended(place.segment)).await?)
+            && !self
+                .files
+                .exists(log, SegmentName::appended(place.segment))
+                .await?)
     }
 
     /// Whether the journals go on to say that the log starts behind this batch.
@@ -398,7 +401,12 @@ impl<D: Disk> Recovery<D> {
         let position = u64::from(entry.header.position);
         let data = self
             .files
-            .read_exactly(log, SegmentName::appended(entry.header.segment), position, size)
+            .read_exactly(
+                log,
+                SegmentName::appended(entry.header.segment),
+                position,
+                size,
+            )
             .await?;
         let right = data.starts_with(header) && record_batch::verify_crc(&data).is_ok();
         let whole = data.len() == size && (right || planted(Planted::ReferenceUnchecked));

@@ -566,7 +566,10 @@ impl<D: Disk> SegmentFiles<D> {
                         && log.borrow().failed.is_none() => {}
                 Ok(found) if found.is_empty() => {
                     // The rest of the segment's offsets are a gap.
-                    let behind = log.borrow().segment_behind(segment.name.base).map(|s| s.base);
+                    let behind = log
+                        .borrow()
+                        .segment_behind(segment.name.base)
+                        .map(|s| s.base);
                     match behind {
                         Some(base) if base > offset => offset = base,
                         _ => return Ok(found),

@@ -27,7 +27,9 @@ impl Log {
     /// The first segment behind the one with this base offset.
     #[must_use]
     pub fn segment_behind(&self, base: Offset) -> Option<&Segment> {
-        let above = self.segments.partition_point(|segment| segment.base <= base);
+        let above = self
+            .segments
+            .partition_point(|segment| segment.base <= base);
         self.segments.get(above)
     }
 
@@ -38,10 +40,17 @@ impl Log {
             .is_some_and(|segment| segment.name() == name)
     }
 
-    /// Segments that nothing is appended to any more, oldest first, with where each ends.
+    /// Segments that nothing is appended to any more, oldest first: all of each, as its file will be when it is written back.
     pub fn rolled(&self) -> impl Iterator<Item = (&Segment, SegmentRange)> {
         let rolled = self.segments.len().saturating_sub(1);
-        (0..rolled).map(|index| (&self.segments[index], self.range(index)))
+        (0..rolled).map(|index| {
+            let segment = &self.segments[index];
+            let range = SegmentRange {
+                limit: segment.size,
+                ..self.range(index)
+            };
+            (segment, range)
+        })
     }
 
     /// A number that no file of the log has, wherever it is on its way to.
@@ -61,7 +70,10 @@ impl Log {
     /// left of them. Not, when they are no longer next to each other in the log.
     #[must_use]
     pub fn replace(&mut self, sources: &[SegmentName], by: Option<&SegmentCheckpoint>) -> bool {
-        let Some(first) = sources.first().and_then(|name| self.index_of(name.base).ok()) else {
+        let Some(first) = sources
+            .first()
+            .and_then(|name| self.index_of(name.base).ok())
+        else {
             return false;
         };
         let behind = first + sources.len();
@@ -79,7 +91,10 @@ impl Log {
             self.forget_doomed(by.name());
         }
         self.doomed.extend_from_slice(sources);
-        if self.read_hint.is_some_and(|hint| sources.contains(&hint.segment)) {
+        if self
+            .read_hint
+            .is_some_and(|hint| sources.contains(&hint.segment))
+        {
             self.read_hint = None;
         }
         // What memory holds of them is older than the files now.

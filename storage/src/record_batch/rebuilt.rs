@@ -2,9 +2,7 @@
 //!
 //! Never looks at the records it is given.
 
-use super::{
-    CODEC_MASK, CRC_FROM, DELETE_HORIZON, HEADER_BYTES, LENGTH_OVERHEAD,
-};
+use super::{CODEC_MASK, CRC_FROM, DELETE_HORIZON, HEADER_BYTES, LENGTH_OVERHEAD};
 use crate::compression::Codec;
 
 /// What changes in a batch.

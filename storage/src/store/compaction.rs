@@ -332,6 +332,13 @@ impl<D: Disk> Store<D> {
             .await?;
         let read = u64::from(scanned.position - place.1);
         done.bytes_read += read;
+        if scanned.batches.is_empty() && !source.name.is_compacted() && place.0 != source.end {
+            // No file is given up for one that lacks what should have been read.
+            return Err(Stop::Read(ReadError::Damaged {
+                path: source.name.file_name("log").into(),
+                position: scanned.position.into(),
+            }));
+        }
         *place = (scanned.offset, scanned.position);
         Ok((scanned.batches, read))
     }
@@ -410,9 +417,7 @@ impl<D: Disk> Store<D> {
                 return Err(Stop::Gone);
             }
         }
-        let each = sources
-            .iter()
-            .map(|name| (Rc::clone(&job.log), *name));
+        let each = sources.iter().map(|name| (Rc::clone(&job.log), *name));
         let list = match planted(Planted::ReplacedBeforeCheckpoint) {
             true => &self.replaced,
             false => &self.swapped,

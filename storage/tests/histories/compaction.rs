@@ -68,12 +68,7 @@ pub(crate) async fn compact(
     }
 }
 
-async fn run_once(
-    store: &Store<SimDisk>,
-    compaction: &Compaction,
-    model: &SharedModel,
-    run: &Run,
-) {
+async fn run_once(store: &Store<SimDisk>, compaction: &Compaction, model: &SharedModel, run: &Run) {
     let mut random = Random(run.seed);
     let (requests, now) = {
         let mut model = model.borrow_mut();
@@ -98,7 +93,11 @@ async fn run_once(
         now,
         seed: [random.next(), random.next()],
     };
-    let steps_max = if random.one_in(4) { random.below(20) } else { u64::MAX };
+    let steps_max = if random.one_in(4) {
+        random.below(20)
+    } else {
+        u64::MAX
+    };
     let steps = Cell::new(0);
     let polls = random.of(&[0, 1, 5]);
     let pace = async |_| {
@@ -189,7 +188,10 @@ pub(crate) fn check_served(
     let mut at = offset;
     let mut told = Vec::new();
     let all_may_miss = |from: Offset, to: Offset| {
-        let between = log.sent.iter().filter(|sent| sent.end > from && sent.base < to);
+        let between = log
+            .sent
+            .iter()
+            .filter(|sent| sent.end > from && sent.base < to);
         for sent in between {
             for record in records(&sent.header, &sent.batch, sent.base) {
                 if record.offset >= from && !newest.may_miss(log, sent, &record) {
@@ -206,7 +208,9 @@ pub(crate) fn check_served(
         Ok(())
     };
     for (header, batch) in batches {
-        let index = log.sent.partition_point(|sent| sent.base < header.base_offset);
+        let index = log
+            .sent
+            .partition_point(|sent| sent.base < header.base_offset);
         let sent = log.sent.get(index);
         let same = |sent: &&Sent| {
             let old = &sent.header;
@@ -218,7 +222,10 @@ pub(crate) fn check_served(
                 && old.base_sequence == header.base_sequence
         };
         let Some(sent) = sent.filter(same) else {
-            return Err(format!("no batch like the one at {} was sent", header.base_offset));
+            return Err(format!(
+                "no batch like the one at {} was sent",
+                header.base_offset
+            ));
         };
         if sent.end <= at {
             return Err(format!("the batch at {} comes after {at}", sent.base));

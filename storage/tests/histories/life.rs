@@ -229,7 +229,10 @@ async fn check_all(
     }
 }
 
-#[allow(clippy::await_holding_refcell_ref, reason = "nothing changes the model while a log is read from end to end")]
+#[allow(
+    clippy::await_holding_refcell_ref,
+    reason = "nothing changes the model while a log is read from end to end"
+)]
 async fn check_all_compacted(
     store: &Store<SimDisk>,
     log: &LogHandle,
