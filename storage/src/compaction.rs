@@ -27,3 +27,6 @@ mod sip_hash;
 pub use choice::{CompactionConfig, Dirtiness, Group, Plan, plan};
 pub use key_map::{KEY_MAP_BYTES_MIN, KeyMap};
 pub use rewrite::{Pass, Rewritten};
+
+#[cfg(test)]
+mod tests;

@@ -58,8 +58,8 @@ pub enum Planted {
     ReplacedBeforeCheckpoint,
     /// A tombstone goes as soon as compaction sees it.
     TombstoneDroppedEarly,
-    /// The key map believes records behind the checkpoint, which a loss of power may take.
-    KeyMapPastCheckpoint,
+    /// Compaction writes files that no checkpoint has heard of.
+    ClaimsNotInCheckpoint,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -1,10 +1,11 @@
 //! What must hold whatever happens. Each invariant is one name and the functions that hold it; a violation ends the history.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use bytes::Bytes;
 use rinka_storage::disk::sim::{Counts, SimDisk};
+use rinka_storage::log::LogCheckpoint;
 use rinka_storage::offset::Offset;
 use rinka_storage::record_batch::verify_crc;
 use rinka_storage::segment_files::DELETED_SUFFIX;
@@ -263,6 +264,22 @@ pub(crate) fn what_was_moved_away_is_gone(disk: &SimDisk) {
                 Invariant::RecoveryIsBounded,
                 format!("{text} is left of what was deleted"),
             );
+        }
+    }
+}
+
+/// `RecoveryIsBounded`, by what it leaves behind: of compaction there are only the segments that the logs are made of.
+pub(crate) fn nothing_is_left_of_compaction(disk: &SimDisk, logs: &[LogCheckpoint]) {
+    let segments = logs.iter().flat_map(|log| &log.segments);
+    let known: HashSet<String> = segments
+        .map(|segment| segment.name().file_name("log"))
+        .collect();
+    for (path, _) in disk.files() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_compacted = name.ends_with(".log") && name.matches('.').count() == 2;
+        if is_compacted && !known.contains(&*name) {
+            let what = format!("{} belongs to no log", path.display());
+            violated(Invariant::RecoveryIsBounded, what);
         }
     }
 }
