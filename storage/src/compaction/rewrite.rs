@@ -51,10 +51,9 @@ impl Pass<'_> {
         if header.is_control() || header.base_offset >= self.mapped {
             return Rewritten::Kept;
         }
-        let (kept, body, has_tombstones) = match self.filter(header, batch) {
-            Some(filtered) => filtered,
-            // What cannot be looked into stays, and so does what it would replace.
-            None => return Rewritten::Kept,
+        // What cannot be looked into stays, and so does what it would replace.
+        let Some((kept, body, has_tombstones)) = self.filter(header, batch) else {
+            return Rewritten::Kept;
         };
         if kept.is_empty() {
             return self.emptied(header, batch);

@@ -50,7 +50,8 @@ impl<D: Disk> SegmentFiles<D> {
                     .await,
             )?;
         }
-        Ok(())
+        // Whoever listed them for removal forgets them now: no loss of power may bring them back.
+        found(self.disk.sync_directory(&self.root.join(directory)).await)
     }
 
     /// Forgets the log's files and moves its directory out of the way by one rename. What remains is in the directory of
