@@ -304,7 +304,7 @@ fn control_batches_and_what_is_behind_the_map_stay() {
     control.append(1000, Some(&[0, 0, 0, 1]), Some(&[0; 6]));
     let control = control.build();
     let left = run(
-        &[control.clone()],
+        std::slice::from_ref(&control),
         Offset::ZERO,
         9_000_000,
         &FxHashMap::default(),
@@ -316,7 +316,7 @@ fn control_batches_and_what_is_behind_the_map_stay() {
         producer: None,
     };
     let batch = build(&tombstone, Offset(4), 1000);
-    let map = map_of(&[batch.clone()], Offset(0));
+    let map = map_of(std::slice::from_ref(&batch), Offset(0));
     let pass = Pass {
         map: &map,
         mapped: Offset(4),

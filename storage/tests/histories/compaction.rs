@@ -139,6 +139,9 @@ fn records(header: &RecordBatchHeader, batch: &[u8], base: Offset) -> Vec<Told> 
         .collect()
 }
 
+/// Keys and offsets of records that were served, in their order.
+pub(crate) type ToldKeys = Vec<(Vec<u8>, Offset)>;
+
 /// What a log's keys have come to.
 pub(crate) struct Newest {
     of: HashMap<Vec<u8>, Offset>,
@@ -184,7 +187,7 @@ pub(crate) fn check_served(
     newest: &Newest,
     (offset, limit): (Offset, Offset),
     batches: &[(RecordBatchHeader, Bytes)],
-) -> Result<(Offset, Vec<(Vec<u8>, Offset)>), String> {
+) -> Result<(Offset, ToldKeys), String> {
     let mut at = offset;
     let mut told = Vec::new();
     let all_may_miss = |from: Offset, to: Offset| {

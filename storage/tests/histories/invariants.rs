@@ -11,7 +11,7 @@ use rinka_storage::record_batch::verify_crc;
 use rinka_storage::segment_files::DELETED_SUFFIX;
 use rinka_storage::store::Appended;
 
-use crate::compaction::{Newest, check_served};
+use crate::compaction::{Newest, ToldKeys, check_served};
 use crate::model::{ModelLog, Sent};
 use crate::world::Faults;
 
@@ -165,7 +165,7 @@ pub(crate) fn what_is_served_is_what_was_left(
     newest: &Newest,
     asked: (Offset, Offset),
     batches: &[Bytes],
-) -> (Offset, Vec<(Vec<u8>, Offset)>) {
+) -> (Offset, ToldKeys) {
     let whole = batches.iter().map(|batch| match verify_crc(batch) {
         Ok(header) => (header, batch.clone()),
         Err(error) => {

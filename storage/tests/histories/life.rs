@@ -19,7 +19,7 @@ use rinka_storage::topic_partition::TopicPartition;
 
 use crate::compaction::{Newest, Run, compact};
 use crate::invariants;
-use crate::model::{Model, ModelLog, Sent, SharedModel, next_batch};
+use crate::model::{Model, Sent, SharedModel, next_batch};
 use crate::random::Random;
 use crate::world::{JOURNAL_BYTES, ROOT, World};
 
@@ -195,7 +195,6 @@ async fn check_all(
         read_somewhere(store, log, world, model, random, disk).await;
     }
     if world.compaction.is_some() {
-        let model = &model.borrow().logs[&name];
         check_all_compacted(store, log, model, start, end).await;
     }
     let mut offset = start;
@@ -229,36 +228,33 @@ async fn check_all(
     }
 }
 
-#[allow(
-    clippy::await_holding_refcell_ref,
-    reason = "nothing changes the model while a log is read from end to end"
-)]
 async fn check_all_compacted(
     store: &Store<SimDisk>,
     log: &LogHandle,
-    model: &ModelLog,
+    model: &SharedModel,
     start: Offset,
     end: Offset,
 ) {
-    let newest = Newest::of(model, end);
+    let name = log.borrow().topic_partition;
+    let newest = Newest::of(&model.borrow().logs[&name], end);
     let mut last = HashMap::new();
     let mut offset = start;
     while offset < end {
-        offset = match store.read(log, offset, end, 100_000).await {
+        let read = store.read(log, offset, end, 100_000).await;
+        let model = model.borrow();
+        let of = &model.logs[&name];
+        offset = match read {
             Ok(batches) => {
-                let (next, told) = invariants::what_is_served_is_what_was_left(
-                    model,
-                    &newest,
-                    (offset, end),
-                    &batches,
-                );
+                let asked = (offset, end);
+                let (next, told) =
+                    invariants::what_is_served_is_what_was_left(of, &newest, asked, &batches);
                 last.extend(told);
                 next
             }
-            Err(error) => invariants::what_is_kept_can_be_read(model, offset, error),
+            Err(error) => invariants::what_is_kept_can_be_read(of, offset, error),
         };
     }
-    invariants::the_last_values_are_known(model, &newest, &last);
+    invariants::the_last_values_are_known(&model.borrow().logs[&name], &newest, &last);
 }
 
 fn repeat(store: &Store<SimDisk>, log: &LogHandle, model: &SharedModel, sent: &Sent) {

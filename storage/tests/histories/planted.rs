@@ -36,7 +36,7 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::CompactedNotSynced, AckedIsDurable, 100),
     (Planted::ReplacedBeforeCheckpoint, AckedIsDurable, 100),
     (Planted::TombstoneDroppedEarly, AckedIsDurable, 200),
-    (Planted::ClaimsNotInCheckpoint, RecoveryIsBounded, 1500),
+    (Planted::ClaimsNotInCheckpoint, RecoveryIsBounded, 300),
 ];
 
 #[test]
