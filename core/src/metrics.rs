@@ -168,8 +168,31 @@ pub(crate) struct ShardReport {
     pub(crate) doomed_files: u64,
     pub(crate) fetch_sessions: u64,
     pub(crate) fetch_session_partitions: u64,
+    pub(crate) cleaner: CleanerReport,
     pub(crate) stalls: u64,
     pub(crate) offline_partitions: u64,
+}
+
+/// What compaction did on one shard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CleanerReport {
+    /// Logs compacted, one counted as often as it was.
+    pub(crate) logs: u64,
+    /// Bytes of segments that were replaced, and of those that took their place.
+    pub(crate) bytes_before: u64,
+    pub(crate) bytes_after: u64,
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_written: u64,
+    /// Of the dirtiest log, 0 to 1, when it was last looked.
+    pub(crate) max_dirty_ratio: f64,
+    /// By how much the oldest dirty record is beyond `max.compaction.lag.ms`.
+    pub(crate) max_delay: Duration,
+    pub(crate) last_took: Duration,
+    pub(crate) last_key_map_utilization: f64,
+    /// What was left of what the last run looked at, 0 to 1.
+    pub(crate) last_recopied_ratio: f64,
+    pub(crate) uncleanable_partitions: u64,
+    pub(crate) since_last_run: Duration,
 }
 
 /// What is true of the whole process.

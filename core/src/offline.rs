@@ -11,9 +11,12 @@ use std::path::Path;
 
 use rinka_storage::offset::Offset;
 
-/// The base offset in the name of a segment's file.
+/// The base offset in the name of a segment's file: `00000000000000000042.log`, or `00000000000000000042.3.log` of one that compaction
+/// wrote.
 pub(crate) fn base_offset(path: &Path) -> Option<Offset> {
     let stem = path.file_stem()?.to_str()?;
-    let digits = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| stem.parse().ok().map(Offset)).flatten()
+    let (base, revision) = stem.split_once('.').unwrap_or((stem, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let named = is_number(base) && is_number(revision);
+    named.then(|| base.parse().ok().map(Offset)).flatten()
 }

@@ -3,6 +3,7 @@
 //! Shares nothing with other shards but the immutable metadata image, and asks them by [`mailbox`]. Decides nothing: the
 //! state machines of storage and replication do.
 
+mod compaction;
 pub(crate) mod mailbox;
 pub(crate) mod metadata_log;
 pub(crate) mod offset_lookup;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use glommio::{Latency, Shares};
 use rinka_net::connection::Counters;
 use rinka_replication::partition::Leader;
 use rinka_storage::disk::Durability;
@@ -32,6 +34,7 @@ use rinka_storage::store::{Committer, Store};
 use rinka_storage::topic_partition::TopicPartition;
 use rustc_hash::FxHashMap;
 
+use self::compaction::Cleaner;
 use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::retention::Doomed;
@@ -60,6 +63,9 @@ const STALL: Duration = Duration::from_millis(100);
 /// Files not used for this long are closed.
 const IDLE_SWEEP: Duration = Duration::from_secs(10);
 
+/// Of the executor's time, beside the 1000 of the queue that everything else is in.
+const COMPACTION_SHARES: usize = 100;
+
 /// The pause after a failed upkeep, a full disk for instance.
 const UPKEEP_RETRY: Duration = Duration::from_millis(500);
 
@@ -86,6 +92,7 @@ pub(crate) struct Shard {
     /// One metadata change at a time; used on the metadata log's shard.
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
+    pub(crate) cleaner: Cleaner,
     /// Files that wait for their end.
     pub(crate) doomed: RefCell<Doomed>,
     mailboxes: Vec<Mailbox>,
@@ -126,7 +133,11 @@ pub(crate) fn log_settings(
 fn log_config(config: &TopicConfig) -> LogConfig {
     LogConfig {
         segment_bytes: config.segment_bytes,
-        segment_ms: config.segment_ms,
+        // What is appended to is never compacted: an overdue record must not stay there for ever.
+        segment_ms: match config.cleanup.compact {
+            true => config.segment_ms.min(config.compaction_lag_ms_max),
+            false => config.segment_ms,
+        },
         index_interval_bytes: config.index_interval_bytes,
         durability: match config.ack {
             Ack::Flushed => Durability::Flushed,
@@ -155,6 +166,7 @@ impl Shard {
             producer_ids: Cell::default(),
             metadata_turn: turn::Turn::default(),
             partitions: RefCell::default(),
+            cleaner: Cleaner::default(),
             doomed: RefCell::default(),
             mailboxes,
             started: Instant::now(),
@@ -417,8 +429,22 @@ impl Shard {
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.checkpoints().await }).detach();
         glommio::spawn_local(Rc::clone(self).keep_short()).detach();
+        self.start_compaction();
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.tick(&pulse).await }).detach();
+    }
+
+    /// In a queue with a small share: what clients wait for has ten times as much of a busy core.
+    fn start_compaction(self: &Rc<Self>) {
+        let queue = glommio::executor().create_task_queue(
+            Shares::Static(COMPACTION_SHARES),
+            Latency::NotImportant,
+            "compaction",
+        );
+        let compaction = Rc::clone(self).keep_compact();
+        glommio::spawn_local_into(compaction, queue)
+            .expect("the queue was just made")
+            .detach();
     }
 
     async fn commit(self: &Rc<Self>, mut committer: Committer<RingDisk>) {

@@ -5,13 +5,14 @@
 //! switches all of them at once.
 
 use crate::leader_epoch_history::LeaderEpochHistory;
-use crate::log::{LogCheckpoint, SegmentCheckpoint};
+use crate::log::{LogCheckpoint, SegmentCheckpoint, SegmentName};
 use crate::offset::Offset;
 use crate::producer_state::ProducerStates;
 use crate::topic_partition::{TopicId, TopicPartition};
 
-/// The newest format this release reads and the one it writes. Format 1 lacks the lists of doomed segments.
-pub const FORMAT: u32 = 2;
+/// The newest format this release reads and the one it writes. Format 1 lacks the lists of doomed segments, format 2 all
+/// that compaction adds: revisions of segments, and how far a log is clean.
+pub const FORMAT: u32 = 3;
 
 const MAGIC: [u8; 4] = *b"RKC1";
 
@@ -68,6 +69,7 @@ impl Checkpoint {
             put_count(&mut out, log.segments.len());
             for segment in &log.segments {
                 out.extend_from_slice(&segment.base.0.to_le_bytes());
+                out.extend_from_slice(&segment.revision.to_le_bytes());
                 out.extend_from_slice(&segment.size.to_le_bytes());
                 out.extend_from_slice(&segment.max_timestamp.to_le_bytes());
                 out.extend_from_slice(&segment.first_timestamp.to_le_bytes());
@@ -75,9 +77,11 @@ impl Checkpoint {
                 out.extend_from_slice(&segment.time_entries.to_le_bytes());
             }
             put_count(&mut out, log.doomed.len());
-            for base in &log.doomed {
-                out.extend_from_slice(&base.0.to_le_bytes());
+            for name in &log.doomed {
+                out.extend_from_slice(&name.base.0.to_le_bytes());
+                out.extend_from_slice(&name.revision.to_le_bytes());
             }
+            out.extend_from_slice(&log.cleaned.0.to_le_bytes());
             put_part(&mut out, |out| log.epochs.encode(out));
             put_part(&mut out, |out| log.producers.encode(out));
         }
@@ -169,6 +173,15 @@ impl<'a> Input<'a> {
         Ok(Offset(i64::from_le_bytes(self.take()?)))
     }
 
+    fn segment_name(&mut self, format: u32) -> Result<SegmentName, CheckpointError> {
+        let base = self.offset()?;
+        let revision = match format {
+            3.. => u32::from_le_bytes(self.take()?),
+            _ => 0,
+        };
+        Ok(SegmentName { base, revision })
+    }
+
     fn log(&mut self, format: u32) -> Result<LogCheckpoint, CheckpointError> {
         let topic_id = TopicId(uuid::Uuid::from_bytes(self.take()?));
         let partition = i32::from_le_bytes(self.take()?);
@@ -177,8 +190,10 @@ impl<'a> Input<'a> {
         let count = self.count(8 + 4 + 8 + 8 + 4 + 4)?;
         let mut segments = Vec::with_capacity(count);
         for _ in 0..count {
+            let name = self.segment_name(format)?;
             segments.push(SegmentCheckpoint {
-                base: self.offset()?,
+                base: name.base,
+                revision: name.revision,
                 size: u32::from_le_bytes(self.take()?),
                 max_timestamp: i64::from_le_bytes(self.take()?),
                 first_timestamp: i64::from_le_bytes(self.take()?),
@@ -189,9 +204,13 @@ impl<'a> Input<'a> {
         let mut doomed = Vec::new();
         if format >= 2 {
             for _ in 0..self.count(8)? {
-                doomed.push(self.offset()?);
+                doomed.push(self.segment_name(format)?);
             }
         }
+        let cleaned = match format {
+            3.. => self.offset()?,
+            _ => Offset::ZERO,
+        };
         let epochs = LeaderEpochHistory::decode(self.part()?)
             .map_err(|_| CheckpointError::Damaged("a leader epoch history cannot be read"))?;
         let producers = ProducerStates::decode(self.part()?)
@@ -205,6 +224,7 @@ impl<'a> Input<'a> {
             end,
             segments,
             doomed,
+            cleaned,
             epochs,
             producers,
         })

@@ -3,6 +3,7 @@
 //! Knows nothing of networks, requests or other brokers. All file access goes through [`disk::Disk`].
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod compression;
 pub mod data_dir;
 pub mod disk;

@@ -8,17 +8,20 @@
 //! [ 0 .............. 70 )[ 70 ..... written_back )[ ..... published )[ ..... end )
 //! ```
 
+mod compacted;
+mod segment;
+
 use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes};
 
+pub use segment::{Segment, SegmentCheckpoint, SegmentName, SegmentRange};
+
 use crate::disk::{BLOCK, Durability, align_down, align_up, aligned_buffer};
 use crate::leader_epoch_history::LeaderEpochHistory;
 use crate::offset::Offset;
-use crate::offset_index::OffsetIndex;
 use crate::producer_state::ProducerStates;
 use crate::record_batch::RecordBatchHeader;
-use crate::time_index::TimeIndex;
 use crate::topic_partition::TopicPartition;
 
 /// The most bytes of one write to a segment.
@@ -58,63 +61,6 @@ pub struct Place {
     pub position: u32,
 }
 
-/// One file of the log.
-#[derive(Clone, Debug)]
-pub struct Segment {
-    pub base: Offset,
-    /// Bytes that belong to it, whether in the file yet or not.
-    pub size: u32,
-    /// The largest timestamp of its batches, -1 when it has none with a timestamp.
-    pub max_timestamp: i64,
-    /// The last offset of the first batch with the largest timestamp, if it came since the log was opened.
-    max_timestamp_offset: Offset,
-    /// The largest timestamp of its first batch, from which `segment.ms` counts.
-    pub first_timestamp: i64,
-    /// Index entries not on disk yet.
-    pub offset_index: OffsetIndex,
-    pub time_index: TimeIndex,
-    /// Index entries on disk.
-    pub offset_entries_on_disk: u32,
-    pub time_entries_on_disk: u32,
-    /// Where the last index entry points, on disk or not.
-    last_indexed: u32,
-    /// The largest timestamp in the time index, on disk or not.
-    last_time_indexed: i64,
-    /// Rolled, and its file brought to its exact size with its indexes on disk.
-    pub finished: bool,
-}
-
-impl Segment {
-    fn new(base: Offset, first_timestamp: i64) -> Self {
-        Self {
-            base,
-            size: 0,
-            max_timestamp: -1,
-            max_timestamp_offset: base,
-            first_timestamp,
-            offset_index: OffsetIndex::new(base),
-            time_index: TimeIndex::new(base),
-            offset_entries_on_disk: 0,
-            time_entries_on_disk: 0,
-            last_indexed: 0,
-            last_time_indexed: -1,
-            finished: false,
-        }
-    }
-}
-
-/// What a checkpoint keeps of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentCheckpoint {
-    pub base: Offset,
-    /// Bytes of it that are in the file, synced.
-    pub size: u32,
-    pub max_timestamp: i64,
-    pub first_timestamp: i64,
-    pub offset_entries: u32,
-    pub time_entries: u32,
-}
-
 /// What a checkpoint keeps of a log: all that is needed to open it, true of what is synced in its segments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogCheckpoint {
@@ -124,8 +70,10 @@ pub struct LogCheckpoint {
     pub end: Offset,
     /// Oldest first; the last one is the active one.
     pub segments: Vec<SegmentCheckpoint>,
-    /// Base offsets of segments that are no longer part of it, whose files may still be there.
-    pub doomed: Vec<Offset>,
+    /// Segments that are not, not yet or no longer part of it, and whose files may be there.
+    pub doomed: Vec<SegmentName>,
+    /// Compaction has done its work below; what is above is dirty.
+    pub cleaned: Offset,
     pub epochs: LeaderEpochHistory,
     pub producers: ProducerStates,
 }
@@ -181,13 +129,20 @@ pub enum Found {
     Memory(Vec<Bytes>),
     /// In a segment's file: search from this position on; bytes from `limit` on are not there yet.
     File {
-        segment: Offset,
+        segment: SegmentRange,
         from: u32,
-        limit: u32,
         index_on_disk: bool,
     },
     /// Nothing below the limit.
     Nothing,
+}
+
+/// Where a read from a file ended.
+#[derive(Clone, Copy, Debug)]
+struct ReadHint {
+    segment: SegmentName,
+    offset: Offset,
+    position: u32,
 }
 
 /// A partition's log.
@@ -202,8 +157,10 @@ pub struct Log {
     log_start_durable: Offset,
     end: Offset,
     segments: VecDeque<Segment>,
-    /// Segments that are no longer part of it, until their files are gone.
-    doomed: Vec<Offset>,
+    /// Segments that are not part of it, until their files are gone.
+    doomed: Vec<SegmentName>,
+    /// Compaction has done its work below.
+    cleaned: Offset,
     pieces: VecDeque<Piece>,
     /// Everything below is in segment files (synced or not).
     written_back: Place,
@@ -220,7 +177,7 @@ pub struct Log {
     pub epochs: LeaderEpochHistory,
     pub producers: ProducerStates,
     /// Where the last read from a file ended: the next one of the same reader begins there.
-    read_hint: Option<Place>,
+    read_hint: Option<ReadHint>,
     bytes_to_write: usize,
 }
 
@@ -235,6 +192,7 @@ impl Log {
                 end: Offset::ZERO,
                 segments: Vec::new(),
                 doomed: Vec::new(),
+                cleaned: Offset::ZERO,
                 epochs: LeaderEpochHistory::default(),
                 producers: ProducerStates::default(),
             },
@@ -251,16 +209,7 @@ impl Log {
             .segments
             .iter()
             .enumerate()
-            .map(|(number, segment)| Segment {
-                size: segment.size,
-                max_timestamp: segment.max_timestamp,
-                offset_entries_on_disk: segment.offset_entries,
-                time_entries_on_disk: segment.time_entries,
-                last_indexed: segment.size,
-                last_time_indexed: segment.max_timestamp,
-                finished: number < last,
-                ..Segment::new(segment.base, segment.first_timestamp)
-            })
+            .map(|(number, segment)| Segment::reopened(segment, number < last))
             .collect();
         let written_back = match segments.back() {
             Some(active) => Place {
@@ -282,6 +231,7 @@ impl Log {
             log_start_durable: checkpoint.log_start,
             end: checkpoint.end,
             doomed: checkpoint.doomed,
+            cleaned: checkpoint.cleaned,
             directory_made: !segments.is_empty(),
             segments,
             pieces: VecDeque::new(),
@@ -370,9 +320,9 @@ impl Log {
         !self.segments.is_empty() && self.upper_bound(0) <= self.log_start_durable
     }
 
-    /// Takes the segments out that lie wholly below the durable start, oldest first, and gives their base offsets. Their
+    /// Takes the segments out that lie wholly below the durable start, oldest first, and gives their names. Their
     /// bytes in memory that no file holds are forgotten. Nothing while a write is under way.
-    pub fn take_dead_segments(&mut self) -> Vec<Offset> {
+    pub fn take_dead_segments(&mut self) -> Vec<SegmentName> {
         let mut dead = Vec::new();
         while !self.writing && self.has_dead_segments() && self.upper_bound(0) <= self.published() {
             let upper = self.upper_bound(0);
@@ -396,25 +346,25 @@ impl Log {
             }
             if self
                 .read_hint
-                .is_some_and(|hint| hint.segment == segment.base)
+                .is_some_and(|hint| hint.segment == segment.name())
             {
                 self.read_hint = None;
             }
-            self.doomed.push(segment.base);
-            dead.push(segment.base);
+            self.doomed.push(segment.name());
+            dead.push(segment.name());
         }
         dead
     }
 
-    /// Segments that are no longer part of the log but whose files may still be there.
+    /// Segments that are not part of the log and whose files may be there.
     #[must_use]
-    pub fn doomed(&self) -> &[Offset] {
+    pub fn doomed(&self) -> &[SegmentName] {
         &self.doomed
     }
 
-    /// The files of a segment that was no longer part of the log are gone.
-    pub fn forget_doomed(&mut self, base: Offset) {
-        self.doomed.retain(|doomed| *doomed != base);
+    /// The files of a segment that was not part of the log are gone.
+    pub fn forget_doomed(&mut self, name: SegmentName) {
+        self.doomed.retain(|doomed| *doomed != name);
     }
 
     /// The offset the next record gets.
@@ -674,20 +624,23 @@ impl Log {
         }
         if let Some(hint) = self.read_hint
             && hint.offset == offset
-            && let Some(segment) = self.segment_at(hint.segment)
-            && hint.position < self.file_limit(segment)
+            && let Ok(index) = self.index_of(hint.segment.base)
+            && self.segments[index].name() == hint.segment
+            && hint.position < self.file_limit(&self.segments[index])
         {
-            let limit = self.file_limit(segment);
             return Found::File {
-                segment: hint.segment,
+                segment: self.range(index),
                 from: hint.position,
-                limit,
                 index_on_disk: false,
             };
         }
-        let Some(segment) = self.segment_of(offset) else {
+        let above = self
+            .segments
+            .partition_point(|segment| segment.base <= offset);
+        let Some(index) = above.checked_sub(1) else {
             return Found::Nothing;
         };
+        let segment = &self.segments[index];
         // The entries in memory are the newest: when the first of them is above, the ones on disk decide.
         let in_memory = segment
             .offset_index
@@ -700,11 +653,24 @@ impl Log {
             0
         };
         Found::File {
-            segment: segment.base,
+            segment: self.range(index),
             from,
-            limit: self.file_limit(segment),
             index_on_disk: !in_memory && segment.offset_entries_on_disk > 0,
         }
+    }
+
+    fn range(&self, index: usize) -> SegmentRange {
+        let segment = &self.segments[index];
+        SegmentRange {
+            name: segment.name(),
+            limit: self.file_limit(segment),
+            end: self.upper_bound(index),
+        }
+    }
+
+    fn index_of(&self, base: Offset) -> Result<usize, usize> {
+        self.segments
+            .binary_search_by_key(&base, |segment| segment.base)
     }
 
     fn find_in_memory(&self, offset: Offset, limit: Offset, bytes_max: usize) -> Found {
@@ -735,15 +701,21 @@ impl Log {
         self.read_hint.is_some_and(|hint| hint.offset == offset)
     }
 
-    /// Where the last read from files ended.
+    /// The position in this segment's file where the last read ended, if it ended there.
     #[must_use]
-    pub fn read_hint(&self) -> Option<Place> {
+    pub fn read_hint(&self, segment: SegmentName) -> Option<u32> {
         self.read_hint
+            .filter(|hint| hint.segment == segment)
+            .map(|hint| hint.position)
     }
 
     /// Remembers where a read from files ended.
-    pub fn remember_read(&mut self, place: Place) {
-        self.read_hint = Some(place);
+    pub fn remember_read(&mut self, segment: SegmentName, offset: Offset, position: u32) {
+        self.read_hint = Some(ReadHint {
+            segment,
+            offset,
+            position,
+        });
     }
 
     /// Bytes of the segment that its file holds.
@@ -759,20 +731,7 @@ impl Log {
     /// The segment with this base offset.
     #[must_use]
     pub fn segment_at(&self, base: Offset) -> Option<&Segment> {
-        let index = self
-            .segments
-            .binary_search_by_key(&base, |segment| segment.base)
-            .ok()?;
-        self.segments.get(index)
-    }
-
-    /// The segment that holds `offset`.
-    #[must_use]
-    pub fn segment_of(&self, offset: Offset) -> Option<&Segment> {
-        let above = self
-            .segments
-            .partition_point(|segment| segment.base <= offset);
-        self.segments.get(above.checked_sub(1)?)
+        self.segments.get(self.index_of(base).ok()?)
     }
 
     /// What the log is at this moment. It may go into a checkpoint once everything below its end is in segments, synced,
@@ -788,6 +747,7 @@ impl Log {
                 .iter()
                 .map(|segment| SegmentCheckpoint {
                     base: segment.base,
+                    revision: segment.revision,
                     size: segment.size,
                     max_timestamp: segment.max_timestamp,
                     first_timestamp: segment.first_timestamp,
@@ -796,6 +756,7 @@ impl Log {
                 })
                 .collect(),
             doomed: self.doomed.clone(),
+            cleaned: self.cleaned,
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
         }

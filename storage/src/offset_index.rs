@@ -40,10 +40,14 @@ impl OffsetIndex {
     /// ends at or before the wanted one.
     #[must_use]
     pub fn lookup(&self, offset: Offset) -> u32 {
+        self.last_not_above(offset).map_or(0, |entry| entry.1)
+    }
+
+    /// The last entry that is not above `offset`: the last offset of the batch at its position.
+    #[must_use]
+    pub fn last_not_above(&self, offset: Offset) -> Option<(Offset, u32)> {
         let above = self.entries.partition_point(|(entry, _)| *entry <= offset);
-        above
-            .checked_sub(1)
-            .map_or(0, |index| self.entries[index].1)
+        above.checked_sub(1).map(|index| self.entries[index])
     }
 
     /// The bytes of all entries from number `first` on.

@@ -52,6 +52,14 @@ pub enum Planted {
     FirstBatchUnchecked,
     /// Recovery reads every log from its beginning.
     RecoveryReadsEverything,
+    /// A segment that compaction wrote takes its place before it is durable.
+    CompactedNotSynced,
+    /// The old segments' files go before a checkpoint names the new one.
+    ReplacedBeforeCheckpoint,
+    /// A tombstone goes as soon as compaction sees it.
+    TombstoneDroppedEarly,
+    /// Compaction writes files that no checkpoint has heard of.
+    ClaimsNotInCheckpoint,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -212,6 +212,26 @@ pub fn encode(
     put_bytes(out, Some(&record));
 }
 
+/// Writes a whole record again, length included, with another distance to its batch's timestamp.
+///
+/// # Errors
+/// [`RecordError`] when it is none.
+pub fn encode_at(
+    out: &mut Vec<u8>,
+    record: &[u8],
+    timestamp_delta: i64,
+) -> Result<(), RecordError> {
+    let mut input = Input { bytes: record };
+    input.length()?;
+    let attributes = input.slice(1)?;
+    input.varlong()?;
+    let mut changed = attributes.to_vec();
+    put_varlong(&mut changed, timestamp_delta);
+    changed.extend_from_slice(input.bytes);
+    put_bytes(out, Some(&changed));
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -12,14 +12,16 @@
 mod builder;
 mod lookup;
 mod produced;
+mod rebuilt;
 mod walk;
 
 pub use builder::RecordBatchBuilder;
-pub use lookup::{TimestampAndOffset, first_at_or_after, first_of_max_timestamp, values};
+pub use lookup::{TimestampAndOffset, first_at_or_after, first_of_max_timestamp, unpack, values};
 pub use produced::{
     Accepted, InvalidRecord, ProduceBatchError, ProduceLimits, RecordFault, Stamp,
     validate_produced,
 };
+pub use rebuilt::{RebuiltBatch, rebuild};
 pub use walk::{Batches, batches};
 
 use bytes::Bytes;

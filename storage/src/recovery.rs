@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::disk::{Disk, is_full};
 use crate::journal::block::{Entry, EntryKind};
 use crate::journal::replay::{Replay, ReplayedBlock};
-use crate::log::{Log, LogCheckpoint, LogConfig, Place};
+use crate::log::{Log, LogCheckpoint, LogConfig, Place, SegmentName};
 use crate::offset::Offset;
 use crate::planted::{Planted, planted};
 use crate::record_batch::{self, RecordBatchHeader};
@@ -328,7 +328,10 @@ impl<D: Disk> Recovery<D> {
         Ok(place.position > 0
             && written.segment == place.segment
             && written.position > 0
-            && !self.files.exists(log, place.segment).await?)
+            && !self
+                .files
+                .exists(log, SegmentName::appended(place.segment))
+                .await?)
     }
 
     /// Whether the journals go on to say that the log starts behind this batch.
@@ -398,7 +401,12 @@ impl<D: Disk> Recovery<D> {
         let position = u64::from(entry.header.position);
         let data = self
             .files
-            .read_exactly(log, entry.header.segment, position, size)
+            .read_exactly(
+                log,
+                SegmentName::appended(entry.header.segment),
+                position,
+                size,
+            )
             .await?;
         let right = data.starts_with(header) && record_batch::verify_crc(&data).is_ok();
         let whole = data.len() == size && (right || planted(Planted::ReferenceUnchecked));
@@ -492,9 +500,9 @@ impl<D: Disk> Recovery<D> {
                 continue;
             };
             let directory = log.borrow().directory.clone();
-            for base in checkpoint.doomed.drain(..) {
-                self.files.retire(log, base).await?;
-                self.files.remove_segment(&directory, base).await?;
+            for name in checkpoint.doomed.drain(..) {
+                self.files.retire(log, name).await?;
+                self.files.remove_segment(&directory, name).await?;
             }
         }
         Ok(())

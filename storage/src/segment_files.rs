@@ -3,8 +3,10 @@
 //! Carries out what [`crate::log::Log`] decides. Never serves bytes whose CRC does not hold.
 
 mod read_ahead;
+mod reading;
 mod removal;
 mod syncing;
+mod writing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 pub use removal::{DELETED_SUFFIX, remove_directory};
@@ -22,11 +24,10 @@ use crate::disk::{
     BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_down, align_up,
     aligned_buffer, write_all,
 };
-use crate::log::{Found, Log, LogCheckpoint, Place, SegmentWrite};
+use crate::log::{Log, LogCheckpoint, SegmentName, SegmentWrite};
 use crate::offset::Offset;
 use crate::offset_index::OffsetIndex;
 use crate::planted::{Planted, planted};
-use crate::record_batch::{self, RecordBatchHeader};
 use crate::time_index::TimeIndex;
 use crate::topic_partition::TopicPartition;
 
@@ -46,8 +47,8 @@ const BATCH_HEADER_BYTES: usize = 61;
 /// A log as its users hold it.
 pub type LogHandle = Rc<RefCell<Log>>;
 
-/// A file of one partition's log, by the segment's base offset.
-type FileKey = (TopicPartition, Offset);
+/// A file of one partition's log.
+type FileKey = (TopicPartition, SegmentName);
 
 pub struct SegmentFiles<D: Disk> {
     disk: D,
@@ -168,16 +169,16 @@ impl<D: Disk> SegmentFiles<D> {
         }
     }
 
-    fn path(&self, directory: &str, segment: Offset, kind: Kind) -> PathBuf {
+    fn path(&self, directory: &str, segment: SegmentName, kind: Kind) -> PathBuf {
         self.root
             .join(directory)
-            .join(format!("{:020}.{}", segment.0, kind.extension()))
+            .join(segment.file_name(kind.extension()))
     }
 
     async fn file(
         &self,
         log: &LogHandle,
-        segment: Offset,
+        segment: SegmentName,
         mode: OpenMode,
     ) -> io::Result<Rc<D::File>> {
         let (key, path) = {
@@ -260,7 +261,8 @@ impl<D: Disk> SegmentFiles<D> {
     }
 
     async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
-        let file = self.file(log, write.segment, OpenMode::Create).await?;
+        let segment = SegmentName::appended(write.segment);
+        let file = self.file(log, segment, OpenMode::Create).await?;
         let is_new = write.position == 0 && write.head_length == 0;
         if is_new && !self.replaying {
             file.truncate(0).await?;
@@ -282,7 +284,7 @@ impl<D: Disk> SegmentFiles<D> {
         if self.replaying && !planted(Planted::ReplayOverwritesWhatFollows) {
             bytes = keep_what_follows(&*file, write, bytes).await?;
         }
-        let key = (log.borrow().topic_partition, write.segment);
+        let key = (log.borrow().topic_partition, segment);
         let note = || {
             self.writes.set(self.writes.get() + 1);
             let mut unsynced = self.unsynced.borrow_mut();
@@ -351,6 +353,8 @@ impl<D: Disk> SegmentFiles<D> {
         };
         let active = checkpoint.segments.last().map(|segment| segment.base);
         for base in unfinished {
+            // Those that compaction wrote have theirs.
+            let name = SegmentName::appended(base);
             let (offsets, times, entries) = {
                 let mut log = log.borrow_mut();
                 let Ok(index) = log
@@ -369,14 +373,14 @@ impl<D: Disk> SegmentFiles<D> {
                 )
             };
             self.append(
-                &self.path(&directory, base, Kind::OffsetIndex),
+                &self.path(&directory, name, Kind::OffsetIndex),
                 entries.0,
                 8,
                 &offsets.encode_from(0),
             )
             .await?;
             self.append(
-                &self.path(&directory, base, Kind::TimeIndex),
+                &self.path(&directory, name, Kind::TimeIndex),
                 entries.1,
                 12,
                 &times.encode_from(0),
@@ -384,7 +388,7 @@ impl<D: Disk> SegmentFiles<D> {
             .await?;
             self.indexes
                 .borrow_mut()
-                .remove(&(log.borrow().topic_partition, base));
+                .remove(&(log.borrow().topic_partition, name));
             let finish = {
                 let mut log = log.borrow_mut();
                 let Ok(index) = log
@@ -405,7 +409,7 @@ impl<D: Disk> SegmentFiles<D> {
                 (Some(base) != active).then_some(size)
             };
             if let Some(size) = finish {
-                let file = self.file(log, base, OpenMode::Existing).await?;
+                let file = self.file(log, name, OpenMode::Existing).await?;
                 file.truncate(u64::from(size)).await?;
                 file.sync().await?;
                 let mut log = log.borrow_mut();
@@ -430,7 +434,8 @@ impl<D: Disk> SegmentFiles<D> {
         if !log.borrow().padded || place.position == 0 {
             return Ok(());
         }
-        let file = self.file(log, place.segment, OpenMode::Existing).await?;
+        let segment = SegmentName::appended(place.segment);
+        let file = self.file(log, segment, OpenMode::Existing).await?;
         file.truncate(u64::from(place.position)).await?;
         log.borrow_mut().padded = false;
         Ok(())
@@ -466,8 +471,12 @@ impl<D: Disk> SegmentFiles<D> {
         file.truncate(end + bytes.len() as u64).await
     }
 
-    async fn index_on_disk(&self, log: &LogHandle, base: Offset) -> io::Result<Rc<OffsetIndex>> {
-        let key = (log.borrow().topic_partition, base);
+    async fn index_on_disk(
+        &self,
+        log: &LogHandle,
+        name: SegmentName,
+    ) -> io::Result<Rc<OffsetIndex>> {
+        let key = (log.borrow().topic_partition, name);
         let used = {
             let mut uses = self.uses.borrow_mut();
             *uses += 1;
@@ -477,13 +486,13 @@ impl<D: Disk> SegmentFiles<D> {
             *last_use = used;
             return Ok(Rc::clone(index));
         }
-        let path = self.path(&log.borrow().directory, base, Kind::OffsetIndex);
+        let path = self.path(&log.borrow().directory, name, Kind::OffsetIndex);
         let bytes = self
             .disk
             .read_all(&path, INDEX_BYTES_MAX)
             .await?
             .unwrap_or_default();
-        let index = Rc::new(OffsetIndex::decode(base, &bytes));
+        let index = Rc::new(OffsetIndex::decode(name.base, &bytes));
         let mut indexes = self.indexes.borrow_mut();
         if indexes.len() >= INDEXES_CACHED_MAX
             && let Some(oldest) = indexes
@@ -504,10 +513,10 @@ impl<D: Disk> SegmentFiles<D> {
     pub async fn time_index(&self, log: &LogHandle, base: Offset) -> io::Result<TimeIndex> {
         let (path, on_disk) = {
             let log = log.borrow();
-            let on_disk = log
-                .segment_at(base)
-                .is_some_and(|segment| segment.time_entries_on_disk > 0);
-            (self.path(&log.directory, base, Kind::TimeIndex), on_disk)
+            let segment = log.segment_at(base);
+            let on_disk = segment.is_some_and(|segment| segment.time_entries_on_disk > 0);
+            let name = segment.map_or(SegmentName::appended(base), |segment| segment.name());
+            (self.path(&log.directory, name, Kind::TimeIndex), on_disk)
         };
         let bytes = if on_disk {
             self.disk.read_all(&path, INDEX_BYTES_MAX).await?
@@ -523,189 +532,11 @@ impl<D: Disk> SegmentFiles<D> {
         Ok(index)
     }
 
-    /// Whole batches, each by itself: see [`SegmentFiles::read_runs`].
-    ///
-    /// # Errors
-    /// Those of [`SegmentFiles::read_runs`].
-    pub async fn read(
-        &self,
-        log: &LogHandle,
-        offset: Offset,
-        limit: Offset,
-        bytes_max: usize,
-    ) -> Result<Vec<Bytes>, ReadError> {
-        let runs = self.read_runs(log, offset, limit, bytes_max).await?;
-        Ok(runs.into_iter().flat_map(record_batch::each).collect())
-    }
-
-    /// Whole batches from the one that holds `offset` on, up to `limit`, about `bytes_max` bytes but at least one batch, as slices
-    /// of one batch and more. Empty at the end.
-    ///
-    /// # Errors
-    /// [`ReadError::Damaged`] when the first batch is not what it should be; a damaged later one only ends the read.
-    pub async fn read_runs(
-        &self,
-        log: &LogHandle,
-        offset: Offset,
-        limit: Offset,
-        bytes_max: usize,
-    ) -> Result<Vec<Bytes>, ReadError> {
-        let (found, reads_on) = {
-            let log = log.borrow();
-            (log.find(offset, limit, bytes_max), log.reads_on(offset))
-        };
-        let (segment, from, end, index_on_disk) = match found {
-            Found::Nothing => return Ok(Vec::new()),
-            Found::Memory(pieces) => return Ok(gathered(pieces)),
-            Found::File {
-                segment,
-                from,
-                limit,
-                index_on_disk,
-            } => (segment, from, limit, index_on_disk),
-        };
-        let mut from = from;
-        if index_on_disk {
-            // The index file may point past what a crash left of the segment: believe it only below the limit.
-            let indexed = self.index_on_disk(log, segment).await?.lookup(offset);
-            let believed = indexed < end || planted(Planted::IndexAheadOfLog);
-            from = if believed { indexed } else { 0 };
-        }
-        let read = self
-            .scan(log, segment, from, end, (offset, limit), bytes_max)
-            .await;
-        if reads_on && read.is_ok() {
-            self.begin_ahead(log, segment, end, bytes_max).await;
-        }
-        match read {
-            // A damaged index entry leads into the middle of a batch: the segment's beginning never does.
-            Err(ReadError::Damaged { .. }) if from > 0 && !planted(Planted::IndexAheadOfLog) => {
-                self.scan(log, segment, 0, end, (offset, limit), bytes_max)
-                    .await
-            }
-            other => other,
-        }
-        .map(|run| run.into_iter().collect())
-    }
-
-    /// Whoever has read on from where it was will want what follows.
-    async fn begin_ahead(&self, log: &LogHandle, segment: Offset, end: u32, bytes_max: usize) {
-        let (key, next) = {
-            let log = log.borrow();
-            ((log.topic_partition, segment), log.read_hint())
-        };
-        let Some(next) = next.filter(|next| next.segment == segment && next.position < end) else {
-            return;
-        };
-        let Ok(file) = self.file(log, segment, OpenMode::Existing).await else {
-            return;
-        };
-        let position = u64::from(next.position);
-        let length = window_bytes(bytes_max);
-        self.read_ahead
-            .begin(key, file, position, length, u64::from(end))
-            .await;
-    }
-
-    async fn scan(
-        &self,
-        log: &LogHandle,
-        segment: Offset,
-        from: u32,
-        end: u32,
-        (offset, limit): (Offset, Offset),
-        bytes_max: usize,
-    ) -> Result<Option<Bytes>, ReadError> {
-        let file = self.file(log, segment, OpenMode::Existing).await?;
-        let key = (log.borrow().topic_partition, segment);
-        let damaged = |position: u64| ReadError::Damaged {
-            path: self.path(&log.borrow().directory, segment, Kind::Log),
-            position,
-        };
-        let end = u64::from(end);
-        let mut position = u64::from(from);
-        let mut window = Window {
-            start: 0,
-            bytes: Bytes::new(),
-        };
-        // Batches that follow each other in one window.
-        let mut run: Option<std::ops::Range<usize>> = None;
-        let mut next = None;
-        while position < end {
-            if !window.holds(position, BATCH_HEADER_BYTES) {
-                if run.is_some() {
-                    break;
-                }
-                if let Some(bytes) = self.read_ahead.take(key, position).await {
-                    let start = align_down(position);
-                    window = Window { start, bytes };
-                }
-                if !window.holds(position, BATCH_HEADER_BYTES) {
-                    let wanted = window_bytes(bytes_max);
-                    window.load(&*file, position, wanted, end).await?;
-                }
-            }
-            let header = match RecordBatchHeader::parse(window.from(position)) {
-                Ok(header) if position + header.size_in_bytes() as u64 <= end => header,
-                _ if run.is_none() => return Err(damaged(position)),
-                _ => break,
-            };
-            let size = header.size_in_bytes();
-            if header.end_offset() <= offset {
-                position += size as u64;
-                continue;
-            }
-            let total = run.as_ref().map_or(0, std::ops::Range::len);
-            if run.is_some() && (header.base_offset >= limit || total + size > bytes_max) {
-                break;
-            }
-            if !window.holds(position, size) {
-                if run.is_some() {
-                    break;
-                }
-                window.load(&*file, position, size, end).await?;
-                if !window.holds(position, size) {
-                    // The file is shorter than it was when the log said so.
-                    return Err(damaged(position));
-                }
-            }
-            let start = usize::try_from(position - window.start).expect("windows are small");
-            let batch = &window.bytes[start..start + size];
-            // Offsets have no gaps: a first batch that begins later is not the one that belongs there.
-            let expected = match next {
-                Some(next) => next == header.base_offset,
-                None => header.base_offset <= offset || planted(Planted::FirstBatchUnchecked),
-            };
-            let whole = record_batch::verify_crc(batch).is_ok() || planted(Planted::DamageServed);
-            if !whole || !expected {
-                if run.is_none() {
-                    return Err(damaged(position));
-                }
-                break;
-            }
-            if header.end_offset() > limit {
-                break;
-            }
-            next = Some(header.end_offset());
-            position += size as u64;
-            run = Some(run.map_or(start, |run| run.start)..start + size);
-        }
-        if let Some(offset) = next {
-            let position = u32::try_from(position).expect("below the segment's end");
-            log.borrow_mut().remember_read(Place {
-                offset,
-                segment,
-                position,
-            });
-        }
-        Ok(run.map(|run| window.bytes.slice(run)))
-    }
-
     /// Whether the segment has a file.
     ///
     /// # Errors
     /// Those of the disk, but that it is not there.
-    pub async fn exists(&self, log: &LogHandle, segment: Offset) -> io::Result<bool> {
+    pub async fn exists(&self, log: &LogHandle, segment: SegmentName) -> io::Result<bool> {
         match self.file(log, segment, OpenMode::Existing).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -720,7 +551,7 @@ impl<D: Disk> SegmentFiles<D> {
     pub async fn read_exactly(
         &self,
         log: &LogHandle,
-        segment: Offset,
+        segment: SegmentName,
         position: u64,
         length: usize,
     ) -> io::Result<Bytes> {
@@ -760,27 +591,6 @@ async fn keep_what_follows(
     merged.extend_from_slice(old.get(end - last_block..).unwrap_or_default());
     merged.resize(bytes.len(), 0);
     Ok(merged.freeze())
-}
-
-/// What is read of a file at once for a reader of so many bytes.
-fn window_bytes(bytes_max: usize) -> usize {
-    bytes_max.clamp(BLOCK * 16, TRANSFER_MAX - BLOCK)
-}
-
-/// A slice costs its sender about as much as copying this many bytes.
-const SLICE_WORTH_BYTES: usize = 2 << 10;
-
-/// Puts many small pieces into one: they lie apart in their blocks, and each would be a slice of its own to the socket.
-fn gathered(pieces: Vec<Bytes>) -> Vec<Bytes> {
-    let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    if pieces.len() < 2 || bytes / pieces.len() >= SLICE_WORTH_BYTES {
-        return pieces;
-    }
-    let mut run = BytesMut::with_capacity(bytes);
-    for piece in pieces {
-        run.extend_from_slice(&piece);
-    }
-    vec![run.freeze()]
 }
 
 /// A part of a file in memory.

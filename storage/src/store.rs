@@ -5,6 +5,7 @@
 //! for it. Decides nothing about replication, and serves only what its caller says is committed.
 
 mod commit;
+mod compaction;
 mod full_disk;
 pub mod layout;
 mod measures;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 pub use commit::Committer;
+pub use compaction::{Compacted, CompactionRequest, CompactionSettings, Uncompactable};
 pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
@@ -30,7 +32,7 @@ use crate::journal::{Journal, JournalConfig};
 use crate::lanes;
 use crate::latency_histogram::LatencyHistogram;
 use crate::leader_epoch::LeaderEpoch;
-use crate::log::{Log, LogCheckpoint, Place};
+use crate::log::{Log, LogCheckpoint, Place, SegmentName};
 use crate::offset::Offset;
 use crate::planted::{Planted, planted};
 use crate::producer_state::{ProducerStateError, SequenceCheck};
@@ -189,6 +191,16 @@ pub struct Store<D: Disk> {
     making_room: Cell<bool>,
     /// Segments are being taken out: no checkpoint meanwhile.
     retiring: Cell<bool>,
+    /// Compaction is under way.
+    compacting: Cell<bool>,
+    /// The log in whose directory compaction is at work just now.
+    compacting_in: Cell<Option<TopicPartition>>,
+    /// Segments that compaction has replaced in memory, and that the checkpoint on disk still names.
+    swapped: RefCell<Vec<(LogHandle, SegmentName)>>,
+    /// Their bytes.
+    swapped_bytes: Cell<u64>,
+    /// ... and that it does not name any more: their files may go.
+    replaced: RefCell<Vec<(LogHandle, SegmentName)>>,
     /// Logs whose start has moved since their dead segments were taken out.
     shortened: RefCell<FxHashMap<TopicPartition, LogHandle>>,
     stopping: Cell<bool>,
@@ -242,6 +254,11 @@ impl<D: Disk> Store<D> {
             making_room: Cell::new(false),
             checkpointing: Cell::new(false),
             retiring: Cell::new(false),
+            compacting: Cell::new(false),
+            compacting_in: Cell::new(None),
+            swapped: RefCell::default(),
+            swapped_bytes: Cell::new(0),
+            replaced: RefCell::default(),
             shortened: RefCell::default(),
             stopping: Cell::new(false),
             commits: Cell::new(0),
@@ -643,10 +660,18 @@ impl<D: Disk> Store<D> {
             self.progress.wait().await;
         }
         self.checkpointing.set(true);
+        // What the checkpoint will not name. Nothing is swapped before it is done.
+        let swapped = self.swapped.take();
+        let swapped_bytes = self.swapped_bytes.take();
         let result = self.checkpoint_now().await;
         self.checkpointing.set(false);
         if result.is_err() {
             self.checkpoint_due.set(true);
+            self.swapped.borrow_mut().extend(swapped);
+            self.swapped_bytes
+                .set(self.swapped_bytes.get() + swapped_bytes);
+        } else {
+            self.replaced.borrow_mut().extend(swapped);
         }
         self.progress.ring();
         result
@@ -751,6 +776,7 @@ impl<D: Disk> Store<D> {
         self.stopping.set(true);
         self.work.ring();
         while self.checkpointing.get()
+            || self.compacting.get()
             || (self.uncommitted_bytes.get() > 0 && self.failed.borrow().is_none())
         {
             self.progress.wait().await;

@@ -40,6 +40,7 @@ pub struct BrokerConfig {
 
     pub retention_check_interval_ms: u64,
     pub producer_id_expiration_ms: i64,
+    pub cleaner: CleanerConfig,
     pub replica_lag_time_ms_max: u64,
     pub group: GroupConfig,
     pub offsets: OffsetsConfig,
@@ -75,6 +76,18 @@ pub enum Routing {
     Node,
     /// One broker per shard; no request hops.
     Core,
+}
+
+/// How compaction is driven.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CleanerConfig {
+    pub enable: bool,
+    /// The pause when nothing is dirty enough.
+    pub backoff_ms: u64,
+    /// Of all shards together. `None`: not set.
+    pub dedupe_buffer_bytes: Option<usize>,
+    /// Bytes read and written, of all shards together. `None`: as many as come.
+    pub io_bytes_per_second_max: Option<f64>,
 }
 
 /// Limits of the group coordinator.
@@ -251,6 +264,7 @@ impl Collector {
 
             retention_check_interval_ms: self.number("log.retention.check.interval.ms"),
             producer_id_expiration_ms: self.number("producer.id.expiration.ms"),
+            cleaner: self.cleaner(),
             replica_lag_time_ms_max: self.number("replica.lag.time.max.ms"),
             group: self.group()?,
             offsets: self.offsets(),
@@ -365,6 +379,16 @@ impl Collector {
             ));
         }
         Ok(PathBuf::from(first))
+    }
+
+    fn cleaner(&self) -> CleanerConfig {
+        let rate = "log.cleaner.io.max.bytes.per.second";
+        CleanerConfig {
+            enable: self.boolean("log.cleaner.enable"),
+            backoff_ms: self.number("log.cleaner.backoff.ms"),
+            dedupe_buffer_bytes: self.explicit_number("log.cleaner.dedupe.buffer.size"),
+            io_bytes_per_second_max: self.value(rate).map(|rate| rate.double()),
+        }
     }
 
     fn group(&self) -> Result<GroupConfig, BrokerConfigError> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rinka_storage::checkpoint::Checkpoint;
 use rinka_storage::data_dir::{self, DataDirectoryError};
-use rinka_storage::log::LogCheckpoint;
+use rinka_storage::log::{LogCheckpoint, SegmentName};
 use rinka_storage::offset::Offset;
 use rinka_storage::record_batch;
 use rinka_storage::store::layout;
@@ -323,12 +323,19 @@ impl<'a> Check<'a> {
             if end <= start {
                 continue;
             }
-            let path = directory.join(format!("{:020}.log", checkpoint.base.0));
+            let path = directory.join(checkpoint.name().file_name("log"));
             let rolled = Some(checkpoint.base) != active;
-            let walked = segment::check(&path, checkpoint, rolled, visit, self.report, progress)?;
+            let kept = segment::Kept {
+                checkpoint,
+                end,
+                rolled,
+            };
+            let walked = segment::check(&path, &kept, visit, self.report, progress)?;
             self.segments += 1;
             self.batches += walked.batches;
-            if let Some(found) = walked.end.filter(|found| *found != end) {
+            // The last batches of a compacted segment may have gone.
+            let complete = |found: &Offset| *found == end || checkpoint.name().is_compacted();
+            if let Some(found) = walked.end.filter(|found| !complete(found)) {
                 let text = format!("it ends at offset {found}, and the checkpoint says {end}");
                 let advice = "records are lost here: restore the topic from its source or a copy";
                 self.report
@@ -370,7 +377,7 @@ impl<'a> Check<'a> {
             .iter()
             .filter(|reference| reference.committed && reference.end > log.start)
         {
-            let name = format!("{:020}.log", reference.segment.0);
+            let name = SegmentName::appended(reference.segment).file_name("log");
             let path: PathBuf = self.root.join(directory).join(name);
             let whole = match BatchReader::open(&path, reference.position.into(), None) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => false,

@@ -1,4 +1,5 @@
-//! Walks over one segment: every batch's CRC and header, offsets without a gap, the size that the checkpoint says, and the indexes.
+//! Walks over one segment: every batch's CRC and header, offsets without a gap (in order and in range where compaction has left some),
+//! the size that the checkpoint says, and the indexes.
 //!
 //! Looks at nothing behind the checkpoint's size: that is the journal's to bring back.
 
@@ -26,15 +27,30 @@ pub(super) struct Walked {
     pub(super) batches: u64,
 }
 
+/// A segment as a checkpoint knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) checkpoint: &'a SegmentCheckpoint,
+    /// Where the next one begins, or the log ends.
+    pub(super) end: Offset,
+    /// Nothing is appended to it any more.
+    pub(super) rolled: bool,
+}
+
 /// Checks a segment that a checkpoint knows. `visit` is shown every whole batch.
 pub(super) fn check(
     path: &Path,
-    checkpoint: &SegmentCheckpoint,
-    rolled: bool,
+    kept: &Kept<'_>,
     visit: &mut dyn FnMut(&[u8]),
     report: &mut Report,
     progress: &mut Progress,
 ) -> io::Result<Walked> {
+    let Kept {
+        checkpoint,
+        end,
+        rolled,
+    } = *kept;
+    let compacted = checkpoint.name().is_compacted();
     let subject = path.display().to_string();
     let mut walked = Walked::default();
     let found = match std::fs::metadata(path) {
@@ -62,6 +78,11 @@ pub(super) fn check(
     let mut damaged = 0;
     while let Some(batch) = reader.next()? {
         progress.add(batch.header.size_in_bytes() as u64);
+        let begins = batch.header.base_offset;
+        // Where batches have gone, the next one tells where it begins, as long as that is possible.
+        if compacted && begins >= next && batch.header.end_offset() <= end {
+            next = begins;
+        }
         if let Some(problem) = problem_of(&batch, next) {
             let text = format!("at byte {} (offset {next}): {problem}", batch.position);
             report.advise(Verdict::Problem, &subject, text, RESTORE);

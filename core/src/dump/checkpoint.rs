@@ -24,6 +24,7 @@ pub(super) fn dump(path: &Path, sink: &mut Sink<'_>) -> Result<(), DumpError> {
             ("partition", name.partition.into()),
             ("startOffset", log.log_start.0.into()),
             ("endOffset", log.end.0.into()),
+            ("cleanedOffset", log.cleaned.0.into()),
             ("segments", log.segments.len().into()),
             ("producers", log.producers.len().into()),
         ];
@@ -31,6 +32,7 @@ pub(super) fn dump(path: &Path, sink: &mut Sink<'_>) -> Result<(), DumpError> {
         for segment in &log.segments {
             let fields = vec![
                 ("segment", segment.base.0.into()),
+                ("revision", segment.revision.into()),
                 ("size", segment.size.into()),
                 ("maxTimestamp", segment.max_timestamp.into()),
                 ("firstTimestamp", segment.first_timestamp.into()),
@@ -39,8 +41,11 @@ pub(super) fn dump(path: &Path, sink: &mut Sink<'_>) -> Result<(), DumpError> {
             ];
             sink.line("checkpointSegment", "| ", &fields)?;
         }
-        for base in &log.doomed {
-            let fields = vec![("removedSegment", base.0.into())];
+        for name in &log.doomed {
+            let fields = vec![
+                ("removedSegment", name.base.0.into()),
+                ("revision", name.revision.into()),
+            ];
             sink.line("checkpointRemovedSegment", "| ", &fields)?;
         }
         for (epoch, offset) in log.epochs.entries() {

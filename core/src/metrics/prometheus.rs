@@ -120,6 +120,7 @@ pub(crate) fn render(process: &ProcessReport, shards: &[ShardReport]) -> String 
     render_topics(&mut page, shards);
     render_requests(&mut page, shards);
     render_storage(&mut page, shards);
+    render_cleaner(&mut page, shards);
     page.text
 }
 
@@ -439,6 +440,76 @@ fn render_storage(page: &mut Page, shards: &[ShardReport]) {
         "gauge",
         "1 when the shard's disk failed and it takes nothing until a restart.",
         |shard| u8::from(shard.failure.is_some()),
+    );
+}
+
+/// Kafka has a bean for the node; we have one sample a shard, since each has a cleaner of its own.
+fn render_cleaner(page: &mut Page, shards: &[ShardReport]) {
+    let mut gauge = |name: &str, help: &str, value: fn(&ShardReport) -> f64| {
+        page.of_shards(shards, name, "gauge", help, value);
+    };
+    gauge(
+        "kafka_log_logcleanermanager_max_dirty_percent",
+        "The dirty share of the dirtiest compacted log, in percent.",
+        |shard| shard.cleaner.max_dirty_ratio * 100.0,
+    );
+    gauge(
+        "kafka_log_logcleanermanager_time_since_last_run_ms",
+        "Milliseconds since compaction last looked for dirty logs.",
+        |shard| shard.cleaner.since_last_run.as_millis() as f64,
+    );
+    gauge(
+        "kafka_log_logcleanermanager_uncleanable_partitions_count",
+        "Partitions that are not compacted any more, since something in them is damaged; the log says what.",
+        |shard| shard.cleaner.uncleanable_partitions as f64,
+    );
+    gauge(
+        "kafka_log_logcleaner_max_compaction_delay_secs",
+        "By how much the oldest record that is not compacted is beyond max.compaction.lag.ms.",
+        |shard| shard.cleaner.max_delay.as_secs_f64(),
+    );
+    gauge(
+        "kafka_log_logcleaner_max_clean_time_secs",
+        "How long the last run took.",
+        |shard| shard.cleaner.last_took.as_secs_f64(),
+    );
+    gauge(
+        "kafka_log_logcleaner_max_buffer_utilization_percent",
+        "How full the key map of the last run was, in percent.",
+        |shard| shard.cleaner.last_key_map_utilization * 100.0,
+    );
+    gauge(
+        "kafka_log_logcleaner_cleaner_recopy_percent",
+        "What was left of what the last run looked at, in percent.",
+        |shard| shard.cleaner.last_recopied_ratio * 100.0,
+    );
+    let mut counter = |name: &str, help: &str, value: fn(&ShardReport) -> u64| {
+        page.of_shards(shards, name, "counter", help, value);
+    };
+    counter(
+        "rinka_compacted_logs_total",
+        "Logs compacted, one counted as often as it was.",
+        |shard| shard.cleaner.logs,
+    );
+    counter(
+        "rinka_compaction_replaced_bytes_total",
+        "Bytes of segments that compaction replaced.",
+        |shard| shard.cleaner.bytes_before,
+    );
+    counter(
+        "rinka_compaction_kept_bytes_total",
+        "Bytes of the segments that took their place.",
+        |shard| shard.cleaner.bytes_after,
+    );
+    counter(
+        "rinka_compaction_read_bytes_total",
+        "Bytes that compaction read.",
+        |shard| shard.cleaner.bytes_read,
+    );
+    counter(
+        "rinka_compaction_written_bytes_total",
+        "Bytes that compaction wrote.",
+        |shard| shard.cleaner.bytes_written,
     );
 }
 

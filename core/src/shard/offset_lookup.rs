@@ -56,17 +56,12 @@ impl Shard {
             OffsetQuery::LatestTiered => None,
             OffsetQuery::AtOrAfter(timestamp) => partition.search(&self, timestamp).await?,
             OffsetQuery::MaxTimestamp => {
-                let max = partition
-                    .log
-                    .borrow()
-                    .segments()
-                    .iter()
-                    .map(|segment| segment.max_timestamp)
-                    .max();
-                match max {
-                    Some(max @ 0..) => partition.search(&self, max).await?,
-                    _ => None,
-                }
+                let segments: Vec<i64> = {
+                    let log = partition.log.borrow();
+                    let each = log.segments().iter();
+                    each.map(|segment| segment.max_timestamp).collect()
+                };
+                partition.search_newest(&self, segments).await?
             }
         };
         Ok(match found {
@@ -108,6 +103,24 @@ impl Shard {
 }
 
 impl Partition {
+    /// The first record of the largest timestamp there is one of: of these, each the largest of a segment. Compaction may have left a
+    /// batch's timestamp without a record.
+    async fn search_newest(
+        self: &Rc<Self>,
+        shard: &Shard,
+        mut timestamps: Vec<i64>,
+    ) -> Result<Option<TimestampAndOffset>, PartitionError> {
+        timestamps.retain(|timestamp| *timestamp >= 0);
+        timestamps.sort_unstable();
+        timestamps.dedup();
+        while let Some(newest) = timestamps.pop() {
+            if let Some(found) = self.search(shard, newest).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// The first committed record with this timestamp or a later one.
     async fn search(
         self: &Rc<Self>,

@@ -67,6 +67,7 @@ impl Shard {
             doomed_files: self.doomed.borrow().len() as u64,
             fetch_sessions: sessions.len() as u64,
             fetch_session_partitions: sessions.partitions() as u64,
+            cleaner: self.cleaner.report(self.now()),
             stalls: self.stalls(),
             offline_partitions,
             ..ShardReport::default()

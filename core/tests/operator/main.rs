@@ -2,6 +2,7 @@
 //!
 //! The real binary, and a client of this repository's own codec.
 
+mod compaction;
 mod limits;
 mod metrics;
 mod retention;

@@ -36,6 +36,10 @@ fn find(
     wanted: impl Fn(i64) -> bool,
 ) -> Result<Option<TimestampAndOffset>, BatchError> {
     let header = RecordBatchHeader::parse(batch)?;
+    if header.record_count == 0 {
+        // Compaction left its header only.
+        return Ok(None);
+    }
     if header.is_log_append_time() {
         // All records have the batch's time: the first one is it.
         let found = TimestampAndOffset {
@@ -76,6 +80,18 @@ pub fn first_at_or_after(
 pub fn first_of_max_timestamp(batch: &[u8]) -> Result<Option<TimestampAndOffset>, BatchError> {
     let max = RecordBatchHeader::parse(batch)?.max_timestamp;
     find(batch, |candidate| candidate == max)
+}
+
+/// The records of a batch, unpacked within the bound that holds for every batch.
+///
+/// # Errors
+/// [`CompressionError`].
+pub fn unpack(batch: &[u8], header: &RecordBatchHeader) -> Result<Bytes, CompressionError> {
+    compression::decompress(
+        header.codec()?,
+        &batch[HEADER_BYTES..],
+        DECOMPRESSED_BYTES_MAX,
+    )
 }
 
 /// The values of all records; records without one are left out.

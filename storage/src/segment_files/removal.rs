@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{Kind, LogHandle, SegmentFiles};
 use crate::disk::Disk;
-use crate::offset::Offset;
+use crate::log::SegmentName;
 use crate::topic_partition::TopicPartition;
 
 impl<D: Disk> SegmentFiles<D> {
@@ -15,22 +15,22 @@ impl<D: Disk> SegmentFiles<D> {
     ///
     /// # Errors
     /// Those of the disk. That it is gone already is none.
-    pub async fn retire(&self, log: &LogHandle, base: Offset) -> io::Result<()> {
+    pub async fn retire(&self, log: &LogHandle, name: SegmentName) -> io::Result<()> {
         let (key, directory) = {
             let log = log.borrow();
-            ((log.topic_partition, base), log.directory.clone())
+            ((log.topic_partition, name), log.directory.clone())
         };
         self.open.borrow_mut().remove(&key);
         self.unsynced.borrow_mut().remove(&key);
         self.indexes.borrow_mut().remove(&key);
         self.read_ahead.forget(key);
-        let path = self.path(&directory, base, Kind::Log);
+        let path = self.path(&directory, name, Kind::Log);
         let renamed = self.disk.rename(&path, &retired(&path)).await;
         found(renamed)?;
         for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
             found(
                 self.disk
-                    .remove_file(&self.path(&directory, base, kind))
+                    .remove_file(&self.path(&directory, name, kind))
                     .await,
             )?;
         }
@@ -41,17 +41,18 @@ impl<D: Disk> SegmentFiles<D> {
     ///
     /// # Errors
     /// Those of the disk. That they are gone already is none.
-    pub async fn remove_segment(&self, directory: &str, base: Offset) -> io::Result<()> {
-        let path = self.path(directory, base, Kind::Log);
+    pub async fn remove_segment(&self, directory: &str, name: SegmentName) -> io::Result<()> {
+        let path = self.path(directory, name, Kind::Log);
         found(self.disk.remove_file(&retired(&path)).await)?;
         for kind in [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex] {
             found(
                 self.disk
-                    .remove_file(&self.path(directory, base, kind))
+                    .remove_file(&self.path(directory, name, kind))
                     .await,
             )?;
         }
-        Ok(())
+        // Whoever listed them for removal forgets them now: no loss of power may bring them back.
+        found(self.disk.sync_directory(&self.root.join(directory)).await)
     }
 
     /// Forgets the log's files and moves its directory out of the way by one rename. What remains is in the directory of

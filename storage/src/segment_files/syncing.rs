@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::{FileKey, LogHandle, SegmentFiles};
 use crate::disk::{Disk, DiskFile};
 use crate::lanes;
+use crate::log::SegmentName;
 use crate::offset::Offset;
 use crate::planted::{Planted, planted};
 use crate::topic_partition::TopicPartition;
@@ -57,7 +58,8 @@ impl<D: Disk> SegmentFiles<D> {
     /// Those of the disk.
     pub async fn sync_log(&self, log: &LogHandle) -> io::Result<()> {
         let name = log.borrow().topic_partition;
-        let of_log = (name, Offset(i64::MIN))..=(name, Offset(i64::MAX));
+        let bound = |base, revision| (name, SegmentName { base, revision });
+        let of_log = bound(Offset(i64::MIN), 0)..=bound(Offset(i64::MAX), u32::MAX);
         let keys = {
             let unsynced = self.unsynced.borrow();
             unsynced.range(of_log).map(|(key, _)| *key).collect()

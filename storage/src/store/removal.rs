@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::{AppendError, Store};
 use crate::disk::{Disk, Durability};
 use crate::journal::block::{EntryHeader, EntryKind};
+use crate::log::SegmentName;
 use crate::offset::Offset;
 use crate::segment_files::{LogHandle, remove_directory};
 use crate::topic_partition::TopicPartition;
@@ -19,7 +20,7 @@ use crate::topic_partition::TopicPartition;
 pub struct RetiredSegment {
     log: LogHandle,
     directory: String,
-    base: Offset,
+    name: SegmentName,
 }
 
 impl RetiredSegment {
@@ -45,7 +46,9 @@ impl<D: Disk> Store<D> {
         self.checkpoint_due.set(true);
         loop {
             let progress = self.progress.wait();
-            if !log.borrow().writing && !self.checkpointing.get() && !self.retiring.get() {
+            let compacting = self.compacting_in.get() == Some(topic_partition);
+            let busy = self.checkpointing.get() || self.retiring.get() || compacting;
+            if !log.borrow().writing && !busy {
                 break;
             }
             progress.await;
@@ -117,13 +120,14 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// Takes segments that lie wholly below their log's start out of it, and their files out of the way of reads. Give each
-    /// to [`Store::remove_retired`] after `file.delete.delay.ms`.
+    /// Takes segments that lie wholly below their log's start out of it, and their files out of the way of reads; so too the files
+    /// that compaction has replaced. Give each to [`Store::remove_retired`] after `file.delete.delay.ms`.
     ///
     /// # Errors
     /// Those of the disk; what could not be done is done at the next call, or by the next start.
     pub async fn retire(&self) -> io::Result<Vec<RetiredSegment>> {
-        if self.shortened.borrow().is_empty() || self.retiring.get() {
+        let nothing = self.shortened.borrow().is_empty() && self.replaced.borrow().is_empty();
+        if nothing || self.retiring.get() {
             return Ok(Vec::new());
         }
         while self.checkpointing.get() {
@@ -139,6 +143,18 @@ impl<D: Disk> Store<D> {
     async fn retire_now(&self) -> io::Result<Vec<RetiredSegment>> {
         let shortened: Vec<LogHandle> = self.shortened.borrow().values().cloned().collect();
         let mut retired = Vec::new();
+        for (log, name) in self.replaced.take() {
+            if log.borrow().failed.is_some() {
+                continue;
+            }
+            self.files.retire(&log, name).await?;
+            let directory = log.borrow().directory.clone();
+            retired.push(RetiredSegment {
+                log,
+                directory,
+                name,
+            });
+        }
         for log in shortened {
             let (dead, name, directory) = {
                 let mut log = log.borrow_mut();
@@ -155,12 +171,12 @@ impl<D: Disk> Store<D> {
                 continue;
             }
             self.checkpoint_due.set(true);
-            for base in dead {
-                self.files.retire(&log, base).await?;
+            for name in dead {
+                self.files.retire(&log, name).await?;
                 retired.push(RetiredSegment {
                     log: Rc::clone(&log),
                     directory: directory.clone(),
-                    base,
+                    name,
                 });
             }
         }
@@ -177,9 +193,9 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         self.files
-            .remove_segment(&retired.directory, retired.base)
+            .remove_segment(&retired.directory, retired.name)
             .await?;
-        retired.log.borrow_mut().forget_doomed(retired.base);
+        retired.log.borrow_mut().forget_doomed(retired.name);
         Ok(())
     }
 }

@@ -1,14 +1,17 @@
 //! What must hold whatever happens. Each invariant is one name and the functions that hold it; a violation ends the history.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use bytes::Bytes;
 use rinka_storage::disk::sim::{Counts, SimDisk};
+use rinka_storage::log::LogCheckpoint;
 use rinka_storage::offset::Offset;
 use rinka_storage::record_batch::verify_crc;
 use rinka_storage::segment_files::DELETED_SUFFIX;
 use rinka_storage::store::Appended;
 
+use crate::compaction::{Newest, ToldKeys, check_served};
 use crate::model::{ModelLog, Sent};
 use crate::world::Faults;
 
@@ -155,6 +158,40 @@ pub(crate) fn what_is_served_is_what_was_sent(
     end
 }
 
+/// As [`what_is_served_is_what_was_sent`], of a log that is compacted: `AckedIsDurable` for what may not be missing. Returns where the
+/// batches end, and the records in them.
+pub(crate) fn what_is_served_is_what_was_left(
+    log: &ModelLog,
+    newest: &Newest,
+    asked: (Offset, Offset),
+    batches: &[Bytes],
+) -> (Offset, ToldKeys) {
+    let whole = batches.iter().map(|batch| match verify_crc(batch) {
+        Ok(header) => (header, batch.clone()),
+        Err(error) => {
+            let what = format!("{}: a batch served has a wrong sum: {error:?}", log.name);
+            violated(Invariant::NothingDamagedIsServed, what)
+        }
+    });
+    let whole: Vec<_> = whole.collect();
+    check_served(log, newest, asked, &whole).unwrap_or_else(|error| {
+        let what = format!("{}: asked for {asked:?}: {error}", log.name);
+        violated(Invariant::AckedIsDurable, what)
+    })
+}
+
+/// `OrderAndOffsetsHold`: who reads a compacted log from its beginning ends with the last value of each key.
+pub(crate) fn the_last_values_are_known(
+    log: &ModelLog,
+    newest: &Newest,
+    read: &HashMap<Vec<u8>, Offset>,
+) {
+    if let Err(error) = newest.check_last(read) {
+        let what = format!("{}: {error}", log.name);
+        violated(Invariant::OrderAndOffsetsHold, what);
+    }
+}
+
 /// `RecoveryIsIdempotent`: recovering again gives what the first time gave, also when the first time was cut short.
 pub(crate) fn recovery_is_idempotent<T: PartialEq + std::fmt::Debug>(
     first: &T,
@@ -227,6 +264,22 @@ pub(crate) fn what_was_moved_away_is_gone(disk: &SimDisk) {
                 Invariant::RecoveryIsBounded,
                 format!("{text} is left of what was deleted"),
             );
+        }
+    }
+}
+
+/// `RecoveryIsBounded`, by what it leaves behind: of compaction there are only the segments that the logs are made of.
+pub(crate) fn nothing_is_left_of_compaction(disk: &SimDisk, logs: &[LogCheckpoint]) {
+    let segments = logs.iter().flat_map(|log| &log.segments);
+    let known: HashSet<String> = segments
+        .map(|segment| segment.name().file_name("log"))
+        .collect();
+    for (path, _) in disk.files() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_compacted = name.ends_with(".log") && name.matches('.').count() == 2;
+        if is_compacted && !known.contains(&*name) {
+            let what = format!("{} belongs to no log", path.display());
+            violated(Invariant::RecoveryIsBounded, what);
         }
     }
 }

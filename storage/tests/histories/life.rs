@@ -1,6 +1,7 @@
 //! One life of the process on the simulated disk: recovery, appends, reads, checkpoints, deletions, and an end.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use futures_lite::future::{or, poll_once, yield_now, zip};
@@ -16,6 +17,7 @@ use rinka_storage::segment_files::LogHandle;
 use rinka_storage::store::{Appended, Committer, Store, StoreConfig};
 use rinka_storage::topic_partition::TopicPartition;
 
+use crate::compaction::{Newest, Run, compact};
 use crate::invariants;
 use crate::model::{Model, Sent, SharedModel, next_batch};
 use crate::random::Random;
@@ -192,8 +194,11 @@ async fn check_all(
     for _ in 0..8 {
         read_somewhere(store, log, world, model, random, disk).await;
     }
+    if world.compaction.is_some() {
+        check_all_compacted(store, log, model, start, end).await;
+    }
     let mut offset = start;
-    while offset < end {
+    while offset < end && world.compaction.is_none() {
         let read = store.read(log, offset, end, 100_000).await;
         let model = model.borrow();
         let of = &model.logs[&name];
@@ -221,6 +226,35 @@ async fn check_all(
     for sent in repeatable {
         repeat(store, log, model, &sent);
     }
+}
+
+async fn check_all_compacted(
+    store: &Store<SimDisk>,
+    log: &LogHandle,
+    model: &SharedModel,
+    start: Offset,
+    end: Offset,
+) {
+    let name = log.borrow().topic_partition;
+    let newest = Newest::of(&model.borrow().logs[&name], end);
+    let mut last = HashMap::new();
+    let mut offset = start;
+    while offset < end {
+        let read = store.read(log, offset, end, 100_000).await;
+        let model = model.borrow();
+        let of = &model.logs[&name];
+        offset = match read {
+            Ok(batches) => {
+                let asked = (offset, end);
+                let (next, told) =
+                    invariants::what_is_served_is_what_was_left(of, &newest, asked, &batches);
+                last.extend(told);
+                next
+            }
+            Err(error) => invariants::what_is_kept_can_be_read(of, offset, error),
+        };
+    }
+    invariants::the_last_values_are_known(&model.borrow().logs[&name], &newest, &last);
 }
 
 fn repeat(store: &Store<SimDisk>, log: &LogHandle, model: &SharedModel, sent: &Sent) {
@@ -257,6 +291,8 @@ pub(crate) async fn live(
             yield_now().await;
         }
     };
+    let compaction_wanted = Cell::new(None);
+    let compactions = compact(&store, world.compaction, model, &compaction_wanted);
     // Checkpoints run beside appends.
     let checkpoint_wanted = Cell::new(false);
     let checkpoints = async {
@@ -274,9 +310,10 @@ pub(crate) async fn live(
             yield_now().await;
         }
     };
-    let driver = drive(disk, &store, world, model, random, plan, &checkpoint_wanted);
+    let wanted = (&checkpoint_wanted, &compaction_wanted);
+    let driver = drive(disk, &store, world, model, random, plan, wanted);
     let stopped = or(driver, async {
-        zip(commits, zip(upkeep, checkpoints)).await;
+        zip(compactions, zip(commits, zip(upkeep, checkpoints))).await;
         unreachable!("upkeep has no end")
     })
     .await;
@@ -301,7 +338,7 @@ async fn drive(
     model: &SharedModel,
     random: &mut Random,
     plan: &Plan,
-    checkpoint_wanted: &Cell<bool>,
+    (checkpoint_wanted, compaction_wanted): (&Cell<bool>, &Cell<Option<Run>>),
 ) -> bool {
     let mut logs: Vec<Option<LogHandle>> = model
         .borrow()
@@ -331,6 +368,23 @@ async fn drive(
             yield_now().await;
             continue;
         };
+        if world.compaction.is_some() && random.one_in(20) {
+            // What was appended is to be committed, and what is begun is to be done, more often than by chance.
+            for _ in 0..random.of(&[0, 100, 3000]) {
+                yield_now().await;
+            }
+            let seed = random.next();
+            compaction_wanted.set(Some(Run { seed }));
+            for _ in 0..random.of(&[0, 100, 3000]) {
+                yield_now().await;
+            }
+            if let Some(Ok(more)) = patiently(store.retire()).await {
+                retired.extend(more);
+            }
+            while !retired.is_empty() && random.one_in(2) {
+                let _ = store.remove_retired(&retired.remove(0)).await;
+            }
+        }
         match random.below(24) {
             0 => checkpoint_wanted.set(true),
             1 | 2 => read_somewhere(store, &log, world, model, random, disk).await,
@@ -401,7 +455,7 @@ fn append(
     let mut model = model.borrow_mut();
     let name = log.borrow().topic_partition;
     let model = model.logs.get_mut(&name).expect("made before");
-    let (batch, header) = next_batch(model, random, world.sizes);
+    let (batch, header) = next_batch(model, random, world.sizes, world.compaction);
     let failure = store.failure();
     match store.append(log, &header, &batch, epoch, None) {
         Ok(Appended::New { base, end }) => {
@@ -413,6 +467,7 @@ fn append(
                 epoch,
                 batch,
                 header,
+                horizon: i64::MAX,
             });
         }
         Ok(Appended::Duplicate { .. }) => panic!("a new batch is not a repeated one"),
@@ -480,6 +535,11 @@ async fn read_somewhere(
     let model = model.borrow();
     let of = &model.logs[&name];
     match read {
+        Ok(batches) if world.compaction.is_some() => {
+            let newest = Newest::of(of, log.borrow().end());
+            let asked = (offset, limit);
+            invariants::what_is_served_is_what_was_left(of, &newest, asked, &batches);
+        }
         Ok(batches) => {
             invariants::what_is_served_is_what_was_sent(of, offset, limit, &batches, &world.faults);
         }

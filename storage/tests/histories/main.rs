@@ -8,6 +8,7 @@
 //! RINKA_SEEDS=1000000 cargo test --release -p rinka-storage --test histories -- --nocapture what_was_acknowledged
 //! ```
 
+mod compaction;
 mod invariants;
 mod life;
 mod model;
@@ -107,6 +108,10 @@ fn history(seed: u64, tally: &mut Tally) {
     }
     if !world.faults.damage() {
         invariants::what_was_moved_away_is_gone(&disk);
+        let found = disk.after_process_death();
+        let opened = block_on(recover(&found, &world, &model));
+        let (recovered, _) = invariants::acked_can_be_opened(opened);
+        invariants::nothing_is_left_of_compaction(&found, &recovered.logs);
     }
     tally.model(&model.borrow());
 }

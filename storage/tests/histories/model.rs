@@ -13,6 +13,7 @@ use rinka_storage::offset::Offset;
 use rinka_storage::record_batch::{RecordBatchBuilder, RecordBatchHeader};
 use rinka_storage::topic_partition::{TopicId, TopicPartition};
 
+use crate::compaction::Compaction;
 use crate::random::Random;
 use crate::world::{Sizes, World};
 
@@ -28,6 +29,8 @@ pub(crate) struct Sent {
     /// As the producer sent it.
     pub(crate) batch: Bytes,
     pub(crate) header: RecordBatchHeader,
+    /// From when on compaction may drop its tombstones, at the earliest.
+    pub(crate) horizon: i64,
 }
 
 pub(crate) struct ModelLog {
@@ -43,9 +46,19 @@ pub(crate) struct ModelLog {
     pub(crate) start_wanted: Offset,
     /// Everything below was there after a recovery, and is flushed.
     pub(crate) recovered: Offset,
+    /// The time of the last compaction.
+    pub(crate) last_run: i64,
 }
 
 impl ModelLog {
+    /// Compaction begins: what it finds it may mark.
+    pub(crate) fn on_run(&mut self, now: i64, delete_retention_ms: i64) {
+        self.last_run = now;
+        for sent in &mut self.sent {
+            sent.horizon = sent.horizon.min(now + delete_retention_ms);
+        }
+    }
+
     fn next_sequence(&self, producer: i64) -> i32 {
         self.of_producer(producer)
             .next()
@@ -89,6 +102,11 @@ pub(crate) struct Model {
     pub(crate) names: Vec<TopicPartition>,
     pub(crate) deleted: BTreeSet<TopicPartition>,
     topics: u128,
+    /// The time that compaction goes by.
+    pub(crate) now: i64,
+    pub(crate) logs_compacted: u64,
+    /// Bytes that compaction saved.
+    pub(crate) bytes_compacted: u64,
 }
 
 pub(crate) type SharedModel = Rc<RefCell<Model>>;
@@ -120,6 +138,7 @@ impl Model {
                 start: Offset::ZERO,
                 start_wanted: Offset::ZERO,
                 recovered: Offset::ZERO,
+                last_run: i64::MIN,
             },
         );
         name
@@ -156,6 +175,7 @@ pub(crate) fn next_batch(
     log: &ModelLog,
     random: &mut Random,
     sizes: Sizes,
+    compaction: Option<Compaction>,
 ) -> (Bytes, RecordBatchHeader) {
     let large = match sizes {
         Sizes::Tiny | Sizes::Even => false,
@@ -182,10 +202,15 @@ pub(crate) fn next_batch(
     for record in 0..count {
         let fill = random.next() as u8;
         let share = bytes / count as u64;
+        let (key, is_tombstone) = match compaction {
+            Some(compaction) => (random.below(compaction.keys), random.one_in(6)),
+            None => (random.next(), false),
+        };
+        let value = vec![fill; share as usize];
         builder.append(
             time + i64::from(record),
-            Some(&random.next().to_le_bytes()),
-            Some(&vec![fill; share as usize]),
+            Some(&key.to_le_bytes()),
+            (!is_tombstone).then_some(&value),
         );
     }
     let batch = builder.build();

@@ -33,6 +33,10 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::DamageServed, NothingDamagedIsServed, 100),
     (Planted::FirstBatchUnchecked, OrderAndOffsetsHold, 1500),
     (Planted::RecoveryReadsEverything, RecoveryIsBounded, 20),
+    (Planted::CompactedNotSynced, AckedIsDurable, 100),
+    (Planted::ReplacedBeforeCheckpoint, AckedIsDurable, 100),
+    (Planted::TombstoneDroppedEarly, AckedIsDurable, 200),
+    (Planted::ClaimsNotInCheckpoint, RecoveryIsBounded, 300),
 ];
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Tally {
     batches_lost: u64,
     topics_deleted: u64,
     records_deleted: u64,
+    logs_compacted: u64,
+    bytes_compacted: u64,
 }
 
 impl Tally {
@@ -48,6 +50,8 @@ impl Tally {
 
     pub(crate) fn model(&mut self, model: &Model) {
         self.topics_deleted += model.deleted.len() as u64;
+        self.logs_compacted += model.logs_compacted;
+        self.bytes_compacted += model.bytes_compacted;
         for log in model.logs.values() {
             self.batches += log.sent.len() as u64;
             self.batches_lost += log.lost.len() as u64;
@@ -70,6 +74,8 @@ impl Tally {
             self.batches_lost,
             self.topics_deleted,
             self.records_deleted,
+            self.logs_compacted,
+            self.bytes_compacted,
         ];
         assert!(
             each.iter().all(|count| *count >= 50),

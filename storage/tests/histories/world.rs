@@ -6,6 +6,7 @@ use rinka_storage::disk::Durability;
 use rinka_storage::disk::sim::SimFaults;
 use rinka_storage::log::LogConfig;
 
+use crate::compaction::Compaction;
 use crate::random::Random;
 
 pub(crate) const ROOT: &str = "/data";
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) lives: u64,
     pub(crate) steps_max: u64,
     pub(crate) faults: Faults,
+    pub(crate) compaction: Option<Compaction>,
 }
 
 /// How large batches are.
@@ -86,7 +88,7 @@ impl World {
             misdirected: if damage { random.of(&[0, 20, 100]) } else { 0 },
             polls_max: some(random, 30),
         };
-        Self {
+        let mut world = Self {
             configs,
             sizes: random.of(&[
                 Sizes::Tiny,
@@ -107,6 +109,23 @@ impl World {
                 bit_flips: damage && random.one_in(2),
                 deletions: random.one_in(3),
             },
+            compaction: None,
+        };
+        // By a chance of its own: histories without compaction are what they were.
+        let mut own = Random(random.0 ^ 0x5EED);
+        if !damage && own.one_in(4) {
+            world.compaction = Some(Compaction::new(&mut own));
+            // Only segments that nothing is appended to are compacted: there are to be many.
+            let least = match world.sizes {
+                Sizes::Tiny => 2_000,
+                Sizes::Even => 60_000,
+                Sizes::Mixed | Sizes::Large => 200_000,
+            };
+            world.faults.full &= own.one_in(4);
+            for config in &mut world.configs {
+                config.segment_bytes = least + own.below(u64::from(least)) as u32;
+            }
         }
+        world
     }
 }

@@ -96,7 +96,6 @@ fn a_kraft_nodes_own_file_starts_this_node() {
         "controller.quorum.voters",
         "controller.quorum.election.timeout.ms",
         "num.io.threads",
-        "log.cleaner.enable",
         "share.coordinator.state.topic.replication.factor",
         "confluent.support.metrics.enable",
     ] {
