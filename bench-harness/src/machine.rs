@@ -77,6 +77,7 @@ pub(crate) fn process(pid: u32) -> Option<ProcessUse> {
         user_seconds,
         system_seconds,
         rss_peak_bytes: kibibytes(&status, "VmHWM")? * 1024,
+        rss_bytes: kibibytes(&status, "VmRSS")? * 1024,
         ..ProcessUse::default()
     };
     // The process' own status counts its first thread only.
@@ -99,6 +100,7 @@ impl ProcessUse {
             user_seconds: self.user_seconds - before.user_seconds,
             system_seconds: self.system_seconds - before.system_seconds,
             rss_peak_bytes: self.rss_peak_bytes,
+            rss_bytes: self.rss_bytes,
             // A thread that ended took its count with it.
             switches_voluntary: less(self.switches_voluntary, before.switches_voluntary),
             switches_involuntary: less(self.switches_involuntary, before.switches_involuntary),
@@ -261,8 +263,13 @@ impl Moment {
     }
 }
 
-/// The nice value of whoever goes before all others.
-const FIRST_RANK: i32 = -20;
+/// The calling thread runs as soon as it can, whoever else wants to.
+fn go_first() {
+    use thread_priority::*;
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    let priority = ThreadPriority::from_posix(ScheduleParams { sched_priority: 1 });
+    let _ = set_thread_priority_and_policy(thread_native_id(), priority, policy);
+}
 
 impl NoiseWatch {
     /// Before the calling thread binds itself to a core: the watcher may run on any.
@@ -272,7 +279,7 @@ impl NoiseWatch {
         let thread = std::thread::spawn(move || {
             // Where broker and tool keep every core busy, a sleeper of their rank waits for its turn: that would be the load's own
             // doing and no noise. Who may not have this rank (it takes root) is told of noise in such runs.
-            let _ = rustix::process::setpriority_process(None, FIRST_RANK);
+            go_first();
             let mut lateness = histogram();
             while !of_thread.ended.load(Ordering::Relaxed) {
                 let began = Instant::now();

@@ -12,6 +12,7 @@ mod engine;
 mod floor;
 mod flushes;
 mod frame;
+mod idle;
 mod machine;
 mod page;
 mod produce;
@@ -20,7 +21,9 @@ mod result;
 mod run;
 mod schedule;
 mod series;
+mod start;
 mod summary;
+mod topics;
 mod verdict;
 mod verify;
 mod workload;
@@ -59,6 +62,12 @@ Example, 64 KiB batches over 16 partitions:
     Compare(Box<compare::Command>),
     /// What this machine can do at best: sockets, sums, copies, flushed writes, within half a minute
     Floor(floor::Command),
+    /// From a broker's start to its first acknowledgement, and its memory then
+    Start(start::Command),
+    /// Many partitions: how long they take to make, and what each weighs
+    Topics(topics::Command),
+    /// Consumers that wait for records that do not come: what they cost the broker
+    Idle(idle::Command),
     /// Results of runs as one page: table, plots, machine and commands
     Report(page::Command),
 }
@@ -70,6 +79,9 @@ fn main() -> ExitCode {
         Command::Consume(work) => consume::run(&work),
         Command::Compare(command) => compare::run(&command),
         Command::Floor(command) => floor::run(&command),
+        Command::Start(command) => start::run(&command),
+        Command::Topics(command) => topics::run(&command),
+        Command::Idle(command) => idle::run(&command),
         Command::Report(command) => page::run(&command),
     };
     match result {

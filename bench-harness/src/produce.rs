@@ -109,6 +109,33 @@ pub(crate) fn run(work: &Produce) -> Result<()> {
     report.finish(work.pid, before, after, work.json.as_deref())
 }
 
+/// One batch and its acknowledgement.
+pub(crate) fn produce_one(
+    client: &mut Client,
+    topic: &str,
+    partition: i32,
+    batch: &mut Batch,
+) -> Result<()> {
+    let records = batch.next(now());
+    let sent = Sent {
+        at: Instant::now(),
+        bytes: records.len() as u64,
+        partition,
+        correlation: 1,
+    };
+    let request = request(-1, &Text::from(topic.to_owned()), partition, records);
+    let name = Text::from("rinka-bench");
+    let number = sent.correlation;
+    client.send(encode_request(
+        ApiKey::Produce,
+        VERSION,
+        number,
+        Some(&name),
+        &request,
+    ))?;
+    check(client.receive()?, &sent)
+}
+
 struct Done {
     requests: u64,
     bytes: u64,

@@ -202,6 +202,8 @@ pub(crate) struct ProcessUse {
     pub(crate) system_seconds: f64,
     /// Since the process began.
     pub(crate) rss_peak_bytes: u64,
+    /// Resident when it was looked at.
+    pub(crate) rss_bytes: u64,
     pub(crate) switches_voluntary: u64,
     pub(crate) switches_involuntary: u64,
 }
