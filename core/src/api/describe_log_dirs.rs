@@ -86,10 +86,9 @@ async fn sizes(shard: &Rc<Shard>) -> Vec<(TopicPartition, u64)> {
         started.push(shard.start_on(number, Lane::Read, sizes).await);
     }
     let mut sizes = Vec::new();
-    for started in started {
-        if let Ok(started) = started {
-            sizes.extend(started.wait().await.unwrap_or_default());
-        }
+    // A shard that is gone is one of a broker that ends.
+    for started in started.into_iter().flatten() {
+        sizes.extend(started.wait().await.unwrap_or_default());
     }
     sizes
 }

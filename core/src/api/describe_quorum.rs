@@ -37,14 +37,11 @@ pub(super) async fn handle(
     if !is_the_log {
         return unknown(request);
     }
-    let marks = match marks(&context.shard).await {
-        Some(marks) => marks,
-        None => {
-            return DescribeQuorumResponse {
-                error_code: ErrorCode::BROKER_NOT_AVAILABLE,
-                ..Default::default()
-            };
-        }
+    let Some(marks) = marks(&context.shard).await else {
+        return DescribeQuorumResponse {
+            error_code: ErrorCode::BROKER_NOT_AVAILABLE,
+            ..Default::default()
+        };
     };
     let node_id = context.shard.node.id;
     let voter = ReplicaState {

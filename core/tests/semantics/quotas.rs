@@ -14,10 +14,11 @@ use rinka_net::wire::describe_client_quotas::{
 use super::*;
 
 type Change<'a> = (&'a str, Option<f64>);
+type Entity<'a> = [(&'a str, Option<&'a str>)];
 
 fn alter(
     bench: &mut Bench,
-    entity: &[(&str, Option<&str>)],
+    entity: &Entity<'_>,
     changes: &[Change<'_>],
     validate_only: bool,
 ) -> ErrorCode {
@@ -121,7 +122,7 @@ fn quotas_are_set_described_and_removed() {
 fn quotas_that_make_no_sense_are_refused() {
     let mut bench = Bench::new(&[]);
     let rate = [("producer_byte_rate", Some(1.0))];
-    let cases: [(&[(&str, Option<&str>)], &[Change<'_>]); 6] = [
+    let cases: [(&Entity<'_>, &[Change<'_>]); 6] = [
         (&[], &rate),
         (&[("planet", Some("x"))], &rate),
         (&[("client-id", Some(""))], &rate),

@@ -605,9 +605,9 @@ fn a_muted_connection_can_be_finished() {
     serve(Limits::default(), |mut stream| {
         let begun = Instant::now();
         stream
-            .write_all(&[framed(b"mute, M"), framed(b"finish F")].concat())
+            .write_all(&[framed(b"mute it M"), framed(b"finish F")].concat())
             .expect("sent");
-        assert_eq!(receive(&mut stream), b"mute, M");
+        assert_eq!(receive(&mut stream), b"mute it M");
         assert_eq!(receive(&mut stream), b"finish F");
         expect_end(&mut stream);
         assert!(begun.elapsed() < Duration::from_secs(10));
