@@ -48,15 +48,21 @@ pub(super) async fn handle(
         ),
         Err(error) => (partition_error(&error), None),
     };
-    let results = names.into_iter().map(|feature| UpdatableFeatureResult {
-        feature,
-        error_code,
-        error_message: error_message.clone(),
-    });
+    // The results of single features, which version 2 has no more, are there only when all went well.
+    let results = match error_code {
+        ErrorCode::NONE => names,
+        _ => Vec::new(),
+    };
     UpdateFeaturesResponse {
         error_code,
-        results: results.collect(),
         error_message,
+        results: results
+            .into_iter()
+            .map(|feature| UpdatableFeatureResult {
+                feature,
+                ..Default::default()
+            })
+            .collect(),
         ..Default::default()
     }
 }

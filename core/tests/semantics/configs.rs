@@ -116,10 +116,11 @@ fn item_47_every_key_tells_its_value_source_type_and_what_it_means() {
     assert!(retention.documentation.is_some_and(|text| !text.is_empty()));
     let first = &retention.synonyms[0];
     assert_eq!((&*first.name, first.source), ("retention.ms", OF_TOPIC));
-    let of_broker = retention.synonyms.last().expect("the broker's default");
+    let segment = find(&described, "segment.bytes");
+    let of_broker = segment.synonyms.last().expect("the broker's default");
     assert_eq!(
         (&*of_broker.name, of_broker.source),
-        ("log.retention.hours", DEFAULT)
+        ("log.segment.bytes", DEFAULT)
     );
     let policy = find(&described, "cleanup.policy");
     assert_eq!((policy.config_type, policy.config_source), (7, DEFAULT));
