@@ -2,23 +2,38 @@
 //!
 //! Keeps no state but fetch sessions; what must be decided is decided by the controller and the partitions.
 
+mod alter_client_quotas;
+mod alter_configs;
 mod api_versions;
+mod config_resources;
 pub(crate) mod connections;
+mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
 mod dispatch;
+mod elect_leaders;
 mod errors;
 pub(crate) mod fetch;
 mod find_coordinator;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod throttle;
 mod topics;
+mod update_features;
 
 use std::net::IpAddr;
 use std::rc::Rc;

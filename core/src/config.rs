@@ -7,6 +7,8 @@ pub mod broker;
 mod broker_keys;
 pub mod definition;
 pub mod describe;
+pub mod dynamic;
+pub mod group;
 pub mod listener;
 pub mod properties;
 pub mod topic;

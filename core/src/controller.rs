@@ -7,10 +7,13 @@ use crate::metadata::records::MetadataRecord;
 
 pub mod brokers;
 pub mod configs;
+pub mod elections;
 pub mod error;
+pub mod features;
 pub mod partitions;
 mod placement;
 pub mod producer_ids;
+pub mod quotas;
 pub mod topic_name;
 pub mod topics;
 

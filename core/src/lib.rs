@@ -15,5 +15,6 @@ pub mod metadata;
 pub(crate) mod metrics;
 pub mod node;
 pub(crate) mod offline;
+pub mod quota;
 pub mod server;
 pub(crate) mod shard;

@@ -2,6 +2,7 @@
 //!
 //! Decides nothing: records come from `controller`, their order from the metadata log.
 
+pub mod client_quotas;
 pub mod delta;
 pub mod image;
 pub mod records;

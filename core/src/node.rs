@@ -2,10 +2,12 @@
 //!
 //! Fixed at start-up and shared read-only by all shards. Never holds state that changes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::config::broker::{BrokerConfig, Routing};
 use crate::config::topic::{Ack, TopicConfig, TopicOverrides};
+use crate::metadata::image::{ConfigTexts, MetadataImage};
 
 /// The distance between the broker ids of two shards of a node under `rinka.routing=core`: shard 0 keeps `node.id`.
 pub const SHARD_BROKER_ID_STEP: i32 = 10_000;
@@ -82,21 +84,41 @@ impl Node {
         }
     }
 
-    /// A topic's effective configuration.
-    ///
-    /// # Panics
-    /// Never: a topic's overrides were checked when they were set, the broker's defaults at start-up.
+    /// The configuration that holds with what was set while the broker ran, as of an image.
     #[must_use]
-    pub fn topic_config(&self, overrides: &TopicOverrides) -> TopicConfig {
-        TopicConfig::effective(overrides, &self.config).expect("checked when it was set")
-    }
-
-    /// How the metadata log is kept: always flushed, whatever topics are by default.
-    #[must_use]
-    pub fn metadata_log_config(&self) -> TopicConfig {
-        TopicConfig {
-            ack: Ack::Flushed,
-            ..self.topic_config(&TopicOverrides::new())
+    pub fn config_at(&self, image: &MetadataImage) -> Cow<'_, BrokerConfig> {
+        let configs = image.broker_configs();
+        if configs.is_empty() {
+            return Cow::Borrowed(&self.config);
+        }
+        let none = ConfigTexts::new();
+        let own = configs.of_nodes.get(&self.id).unwrap_or(&none);
+        match self.config.with_dynamic(&configs.defaults, own) {
+            Ok(config) => Cow::Owned(config),
+            Err(error) => {
+                log::warn!(
+                    "what was set while the broker ran does not go with its configuration file, and is passed over: {error}"
+                );
+                Cow::Borrowed(&self.config)
+            }
         }
     }
+}
+
+/// How the metadata log is kept: always flushed, whatever topics are by default.
+#[must_use]
+pub fn metadata_log_config(config: &BrokerConfig) -> TopicConfig {
+    TopicConfig {
+        ack: Ack::Flushed,
+        ..topic_config(&TopicOverrides::new(), config)
+    }
+}
+
+/// A topic's effective configuration.
+///
+/// # Panics
+/// Never: a topic's overrides were checked when they were set, the broker's defaults at start-up or when they were set.
+#[must_use]
+pub fn topic_config(overrides: &TopicOverrides, config: &BrokerConfig) -> TopicConfig {
+    TopicConfig::effective(overrides, config).expect("checked when it was set")
 }

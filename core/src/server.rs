@@ -24,7 +24,7 @@ use crate::heartbeat::{self, Pulse};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
 use crate::metrics::ProcessReport;
-use crate::node::{Advertised, Endpoint, Node};
+use crate::node::{Advertised, Endpoint, Node, topic_config};
 use crate::shard::mailbox::{Inbox, Mailbox, mailbox};
 use crate::shard::run::{self, ShardSetup};
 use crate::shard::shard_map::ShardMap;
@@ -101,7 +101,7 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
             room.connections
         );
     }
-    config.connections_max = config.connections_max.min(room.connections);
+    config.set_connections_room(room.connections);
     let new_cluster_id = TopicId(uuid::Uuid::new_v4()).to_string();
     let directory = DataDirectory::open(&config.data_dir, config.node_id, &new_cluster_id)
         .map_err(ServeError::Data)?;
@@ -540,7 +540,7 @@ fn announce(
         summary.replayed.blocks,
         summary.took.as_millis()
     );
-    let ack = match node.topic_config(&Default::default()).ack {
+    let ack = match topic_config(&Default::default(), &node.config).ack {
         crate::config::topic::Ack::Flushed => "flushed to the disk: survives power loss",
         crate::config::topic::Ack::Written => {
             "handed to the disk without a flush: survives kill -9, not power loss"

@@ -41,12 +41,15 @@ use self::retention::Doomed;
 use self::shard_map::{METADATA, ShardMap};
 use crate::api::fetch::memory::ReplyMemory;
 use crate::api::fetch::sessions::Sessions;
+use crate::config::broker::BrokerConfig;
 use crate::config::topic::{Ack, TopicConfig};
 use crate::heartbeat::Pulse;
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
+use crate::metadata::topic::Topic;
 use crate::metrics::RequestCounters;
-use crate::node::Node;
+use crate::node::{Node, metadata_log_config, topic_config};
+use crate::quota::QuotaUsage;
 
 /// How often a shard looks at deadlines while it is busy.
 const TICK_BUSY: Duration = Duration::from_millis(4);
@@ -81,6 +84,10 @@ pub(crate) struct Shard {
     pub(crate) node: Arc<Node>,
     pub(crate) store: Rc<Store<RingDisk>>,
     pub(crate) image: RefCell<Arc<MetadataImage>>,
+    /// The node's, and what was set while it ran.
+    config: RefCell<Arc<BrokerConfig>>,
+    /// What clients with a quota took, those whose usage is counted on this shard.
+    pub(crate) quota_usage: RefCell<QuotaUsage>,
     pub(crate) producer_ids: Cell<ProducerIds>,
     /// Of the clients connected to this shard.
     pub(crate) fetch_sessions: RefCell<Sessions>,
@@ -111,18 +118,18 @@ pub(crate) struct Shard {
 /// The partition's place on disk and how it is kept, as the image has it. `None`: no such partition.
 pub(crate) fn log_settings(
     image: &MetadataImage,
-    node: &Node,
+    config: &BrokerConfig,
     name: TopicPartition,
 ) -> Option<LogSettings> {
     if name == METADATA {
         return Some(LogSettings {
             directory: "__cluster_metadata-0".to_owned(),
-            config: log_config(&node.metadata_log_config()),
+            config: log_config(&metadata_log_config(config)),
         });
     }
     let topic = image.topic(name.topic_id)?;
     topic.partition(name.partition)?;
-    let config = node.topic_config(&topic.overrides);
+    let config = topic_config(&topic.overrides, config);
     Some(LogSettings {
         directory: format!("{}-{}", topic.name, name.partition),
         config: log_config(&config),
@@ -160,6 +167,8 @@ impl Shard {
             reply_memory: ReplyMemory::new(node.config.reply_memory_bytes),
             connection_counters: Rc::default(),
             counters: RequestCounters::default(),
+            config: RefCell::new(Arc::new(node.config.clone())),
+            quota_usage: RefCell::new(QuotaUsage::new(node.config.quota)),
             node,
             store,
             image: RefCell::default(),
@@ -194,6 +203,11 @@ impl Shard {
     /// Counts one event, so that the ticker knows that the shard is busy.
     pub(crate) fn mark_active(&self) {
         self.activity.set(self.activity.get() + 1);
+    }
+
+    /// The broker's configuration as it is now.
+    pub(crate) fn config(&self) -> Arc<BrokerConfig> {
+        Arc::clone(&self.config.borrow())
     }
 
     pub(crate) fn owner(&self, name: TopicPartition) -> usize {
@@ -259,9 +273,10 @@ impl Shard {
         image: &Arc<MetadataImage>,
         logs: Vec<LogCheckpoint>,
     ) {
+        *self.config.borrow_mut() = Arc::new(self.node.config_at(image).into_owned());
         for checkpoint in logs {
             let name = checkpoint.topic_partition;
-            if let Some(settings) = log_settings(image, &self.node, name) {
+            if let Some(settings) = log_settings(image, &self.config(), name) {
                 self.store
                     .add(Log::open(checkpoint, settings.directory, settings.config));
             }
@@ -273,7 +288,8 @@ impl Shard {
     }
 
     fn open_partition(&self, image: &MetadataImage, name: TopicPartition, epoch: LeaderEpoch) {
-        let Some(settings) = log_settings(image, &self.node, name) else {
+        let broker = self.config();
+        let Some(settings) = log_settings(image, &broker, name) else {
             return;
         };
         let log = match self.store.log(name) {
@@ -283,8 +299,8 @@ impl Shard {
                 .add(Log::new(name, settings.directory, settings.config)),
         };
         let config = match image.topic(name.topic_id) {
-            Some(topic) => Arc::new(self.node.topic_config(&topic.overrides)),
-            None => Arc::new(self.node.metadata_log_config()),
+            Some(topic) => Arc::new(topic_config(&topic.overrides, &broker)),
+            None => Arc::new(metadata_log_config(&broker)),
         };
         let (log_start, end) = {
             let log = log.borrow();
@@ -299,6 +315,13 @@ impl Shard {
     /// Makes this shard's partitions what a newer image says: opens the new ones, closes and removes the deleted ones.
     pub(crate) fn reconcile(self: &Rc<Self>, image: &Arc<MetadataImage>) {
         let old = std::mem::replace(&mut *self.image.borrow_mut(), Arc::clone(image));
+        if !Arc::ptr_eq(old.broker_configs(), image.broker_configs()) {
+            *self.config.borrow_mut() = Arc::new(self.node.config_at(image).into_owned());
+            // The broker's defaults are in every topic's configuration.
+            for topic in image.topics() {
+                self.reconfigure(topic);
+            }
+        }
         let delta = MetadataDelta::between(&old, image);
         for topic in delta.topics_deleted {
             for (partition, _) in topic.partitions.iter() {
@@ -333,16 +356,25 @@ impl Shard {
                 }
             }
             if change.overrides_changed {
-                let config = Arc::new(self.node.topic_config(&topic.overrides));
-                for (partition, _) in topic.partitions.iter() {
-                    if let Some(partition) = self.partition(TopicPartition {
-                        topic_id: topic.id,
-                        partition,
-                    }) {
-                        partition.log.borrow_mut().config = log_config(&config);
-                        *partition.config.borrow_mut() = Arc::clone(&config);
-                    }
-                }
+                self.reconfigure(&topic);
+            }
+        }
+    }
+
+    /// Gives the topic's partitions here the configuration that holds now.
+    fn reconfigure(&self, topic: &Topic) {
+        let mut config = None;
+        for (partition, _) in topic.partitions.iter() {
+            let name = TopicPartition {
+                topic_id: topic.id,
+                partition,
+            };
+            if let Some(partition) = self.partition(name) {
+                let config = config.get_or_insert_with(|| {
+                    Arc::new(topic_config(&topic.overrides, &self.config()))
+                });
+                partition.log.borrow_mut().config = log_config(config);
+                *partition.config.borrow_mut() = Arc::clone(config);
             }
         }
     }

@@ -41,6 +41,9 @@ const RELEASE_AFTER: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
+/// No peer is muted for longer, whatever its quota asks for: its end would not be seen meanwhile.
+const MUTE_MAX: Duration = Duration::from_secs(600);
+
 /// What a connection may take.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -85,6 +88,8 @@ pub enum Outcome {
 pub enum Reply {
     /// Bytes to send, in parts.
     Send(Vec<Bytes>),
+    /// The same, and then nothing more is taken from the peer for so long (KIP-219), ten minutes at most.
+    SendThenMute(Vec<Bytes>, Duration),
     /// Nothing can be said: end the connection.
     Close(Rejected, String),
 }
@@ -218,8 +223,10 @@ struct Queue {
     partial: Cell<bool>,
     /// What has come of it.
     partial_bytes: Cell<usize>,
-    /// The reader waits for the shard's memory, which is not the peer's fault.
-    short_of_memory: Cell<bool>,
+    /// The reader waits for the shard's memory, or for the end of a mute, which is not the peer's fault.
+    held_up: Cell<bool>,
+    /// Nothing is taken from the peer before.
+    muted_until: Cell<Option<Instant>>,
     sending: Cell<bool>,
     /// From outside, not by an error.
     was_cut: Cell<bool>,
@@ -303,12 +310,31 @@ impl Queue {
             }
             sleep_on(&self.room, context);
             let permit = permit.as_mut().poll(context).map(Some);
-            self.short_of_memory.set(permit.is_pending());
+            self.held_up.set(permit.is_pending());
             permit
         })
         .await;
-        self.short_of_memory.set(false);
+        self.held_up.set(false);
         permit
+    }
+
+    fn mute(&self, pause: Duration) {
+        let until = Instant::now() + pause.min(MUTE_MAX);
+        // Replies come in order, their pauses need not: the longest counts.
+        let until = self.muted_until.get().map_or(until, |old| old.max(until));
+        self.muted_until.set(Some(until));
+    }
+
+    /// Waits for the end of a mute, if there is one.
+    async fn unmuted(&self) {
+        while let Some(until) = self.muted_until.get() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.muted_until.set(None);
+            } else if self.permitted(glommio::timer::sleep(left)).await.is_none() {
+                return;
+            }
+        }
     }
 
     fn push(&self, reply: Pin<Box<dyn Future<Output = Reply>>>, permit: Permit) {
@@ -371,7 +397,8 @@ impl Connection {
             reading_ended: Cell::default(),
             partial: Cell::default(),
             partial_bytes: Cell::default(),
-            short_of_memory: Cell::default(),
+            held_up: Cell::default(),
+            muted_until: Cell::default(),
             sending: Cell::default(),
             was_cut: Cell::default(),
             holds_much: Cell::default(),
@@ -476,7 +503,7 @@ impl Connection {
             let in_time = in_time(limits.send_time_max, bytes, bytes);
             return (!in_time).then_some(Rejected::SlowReader);
         }
-        if queue.in_flight.get() > 0 || (queue.short_of_memory.get() && !queue.partial.get()) {
+        if queue.in_flight.get() > 0 || (queue.held_up.get() && !queue.partial.get()) {
             return None;
         }
         if queue.partial.get() {
@@ -552,6 +579,7 @@ async fn read(
     let mut admitted = false;
     loop {
         while queue.serves() {
+            queue.unmuted().await;
             let frame = match frames.next_frame(limits.frame_bytes_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
@@ -653,7 +681,7 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
         if queue.phase.get() == Phase::Cut {
             return None;
         }
-        let mut bytes = match take(reply, &mut parts) {
+        let mut bytes = match take(reply, &mut parts, queue) {
             Ok(bytes) => bytes,
             Err(ended) => return Some(ended),
         };
@@ -667,7 +695,7 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
             match futures_lite::future::poll_once(next.reply.as_mut()).await {
                 Some(reply) => {
                     queue.done(next.permit);
-                    match take(reply, &mut parts) {
+                    match take(reply, &mut parts, queue) {
                         Ok(more) => bytes += more,
                         Err(ended) => {
                             closing = Some(ended);
@@ -705,15 +733,18 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
     }
 }
 
-fn take(reply: Reply, parts: &mut Vec<Bytes>) -> Result<usize, Ended> {
-    match reply {
-        Reply::Send(reply) => {
-            let bytes = reply.iter().map(Bytes::len).sum();
-            parts.extend(reply);
-            Ok(bytes)
+fn take(reply: Reply, parts: &mut Vec<Bytes>, queue: &Queue) -> Result<usize, Ended> {
+    let reply = match reply {
+        Reply::Send(reply) => reply,
+        Reply::SendThenMute(reply, pause) => {
+            queue.mute(pause);
+            reply
         }
-        Reply::Close(kind, reason) => Err(Ended::Refused(kind, reason)),
-    }
+        Reply::Close(kind, reason) => return Err(Ended::Refused(kind, reason)),
+    };
+    let bytes = reply.iter().map(Bytes::len).sum();
+    parts.extend(reply);
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
-//! ApiVersions (18): what this broker offers, read off the codec's own table.
+//! ApiVersions (18): what this broker offers, read off the codec's own table, and the features the cluster has agreed on.
 
-use rinka_net::wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use rinka_net::wire::{ApiKey, ErrorCode};
+use rinka_net::wire::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+};
+use rinka_net::wire::{ApiKey, ErrorCode, Text};
+
+use super::Context;
+use crate::controller::features;
 
 fn offered() -> Vec<ApiVersion> {
     ApiKey::served().map(range).collect()
@@ -16,7 +21,11 @@ fn range(api: ApiKey) -> ApiVersion {
     }
 }
 
-pub(super) fn handle(version: i16, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+pub(super) fn handle(
+    context: &Context,
+    version: i16,
+    request: &ApiVersionsRequest,
+) -> ApiVersionsResponse {
     let named = is_software_name(&request.client_software_name)
         && is_software_name(&request.client_software_version);
     if version >= 3 && !named {
@@ -25,10 +34,32 @@ pub(super) fn handle(version: i16, request: &ApiVersionsRequest) -> ApiVersionsR
             ..Default::default()
         };
     }
+    let image = context.shard.image.borrow();
     ApiVersionsResponse {
         api_keys: offered(),
+        supported_features: supported(version),
+        finalized_features_epoch: i64::try_from(image.version()).unwrap_or(i64::MAX),
+        finalized_features: features::finalized(&image)
+            .map(|(feature, level)| FinalizedFeature {
+                name: Text::from(feature.name),
+                max_version_level: level,
+                min_version_level: level,
+            })
+            .collect(),
         ..Default::default()
     }
+}
+
+/// Clients below version 4 do not all read a lowest level of 0 (KAFKA-17011).
+fn supported(version: i16) -> Vec<SupportedFeature> {
+    features::supported()
+        .filter(|feature| version >= 4 || feature.min > 0)
+        .map(|feature| SupportedFeature {
+            name: Text::from(feature.name),
+            min_version: feature.min,
+            max_version: feature.max,
+        })
+        .collect()
 }
 
 /// The answer to a version we do not know, at version 0: the error and our range of this API (KIP-511).

@@ -37,8 +37,6 @@ struct Open {
     connections: RefCell<FxHashMap<u64, Rc<Connection>>>,
     /// How many of them come from each address.
     by_address: RefCell<FxHashMap<IpAddr, usize>>,
-    connections_max: usize,
-    per_address_max: usize,
     budget: Rc<Budget>,
     next: Cell<u64>,
     stopping: Cell<bool>,
@@ -55,13 +53,9 @@ impl Connections {
             send_time_max: Duration::from_millis(config.send_time_ms_max),
             ..Limits::default()
         });
-        // Each shard takes its share: the kernel spreads connections evenly, and shards do not count together.
-        let share = |connections: usize| connections.div_ceil(shard.shards()).max(1);
         let open = Rc::new(Open {
             connections: RefCell::default(),
             by_address: RefCell::default(),
-            connections_max: share(config.connections_max),
-            per_address_max: share(config.connections_per_ip_max),
             budget: Budget::new(config.request_memory_bytes),
             next: Cell::default(),
             stopping: Cell::default(),
@@ -121,7 +115,7 @@ impl Open {
         };
         let address = peer.ip().to_canonical();
         let counters = Rc::clone(&shard.connection_counters);
-        if let Some(key) = self.is_full(address) {
+        if let Some(key) = self.is_full(shard, address) {
             log::debug!("{peer}: no more connections are taken on this shard ({key})");
             counters.rejected.add(Rejected::TooManyConnections);
             return;
@@ -155,12 +149,16 @@ impl Open {
     }
 
     /// The key whose limit is reached.
-    fn is_full(&self, address: IpAddr) -> Option<&'static str> {
-        if self.connections.borrow().len() >= self.connections_max {
+    fn is_full(&self, shard: &Shard, address: IpAddr) -> Option<&'static str> {
+        // Each shard takes its share: the kernel spreads connections evenly, and shards do not count together.
+        let share = |connections: usize| connections.div_ceil(shard.shards()).max(1);
+        let config = shard.config();
+        if self.connections.borrow().len() >= share(config.connections_max) {
             return Some("max.connections");
         }
         let of_address = self.by_address.borrow().get(&address).copied();
-        (of_address.unwrap_or(0) >= self.per_address_max).then_some("max.connections.per.ip")
+        let full = of_address.unwrap_or(0) >= share(config.connections_per_ip_max);
+        full.then_some("max.connections.per.ip")
     }
 
     fn leave(&self, number: u64, address: IpAddr) {

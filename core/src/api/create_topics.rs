@@ -28,7 +28,7 @@ pub(super) async fn handle(
     let decided = context
         .shard
         .change_metadata(move |image, node| {
-            create_topics(&topics, validate_only, image, &node.config)
+            create_topics(&topics, validate_only, image, &node.config_at(image))
         })
         .await;
     let topics = match decided {

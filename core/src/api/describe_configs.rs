@@ -1,4 +1,4 @@
-//! DescribeConfigs (32): every key of a topic or of this broker, with source and synonyms.
+//! DescribeConfigs (32): every key of a topic, of this broker or of a group, with source and synonyms.
 
 use rinka_net::wire::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
@@ -7,11 +7,16 @@ use rinka_net::wire::describe_configs::{
 use rinka_net::wire::{ErrorCode, Text};
 
 use super::Context;
-use crate::config::describe::{ConfigEntry, describe_broker, describe_topic};
+use super::config_resources::{
+    BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC, check_is_this_node,
+};
+use crate::config::definition::ConfigType;
+use crate::config::describe::{
+    ConfigEntry, ConfigSource, describe_broker, describe_broker_defaults, describe_group,
+    describe_topic,
+};
+use crate::config::group::GroupOverrides;
 use crate::controller::topic_name;
-
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
 
 pub(super) fn handle(
     context: &Context,
@@ -60,7 +65,14 @@ fn describe(
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
     let node = &context.shard.node;
+    let config = context.shard.config();
     let name = resource.resource_name.as_str();
+    let nameless = |what: &str| {
+        (
+            ErrorCode::INVALID_REQUEST,
+            format!("{what} must not be empty"),
+        )
+    };
     match resource.resource_type {
         TOPIC => {
             if let Err(error) = topic_name::validate(name) {
@@ -73,27 +85,59 @@ fn describe(
                     ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.message().to_owned(),
                 )
             })?;
-            Ok(describe_topic(&topic.overrides, &node.config))
+            Ok(describe_topic(&topic.overrides, &config))
         }
-        // An empty name asks for the cluster-wide defaults, of which none are set here.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER => {
-            let known = (0..node.shards).any(|shard| node.broker_id(shard).to_string() == name);
-            if known {
-                Ok(describe_broker(&node.config))
-            } else {
-                let message = format!(
-                    "Unexpected broker id, expected {}, but received {name}",
-                    node.id
-                );
-                Err((ErrorCode::INVALID_REQUEST, message))
-            }
+        BROKER if name.is_empty() => Ok(describe_broker_defaults(&config)),
+        BROKER => check_is_this_node(node, name).map(|()| describe_broker(&config)),
+        BROKER_LOGGER if name.is_empty() => Err(nameless("Broker id")),
+        BROKER_LOGGER => check_is_this_node(node, name).map(|()| vec![root_logger()]),
+        GROUP if name.is_empty() => Err(nameless("Group name")),
+        GROUP => {
+            let image = context.shard.image.borrow();
+            let none = GroupOverrides::new();
+            let overrides = image.group_configs().get(name).unwrap_or(&none);
+            Ok(describe_group(overrides, &config))
         }
+        CLIENT_METRICS if name.is_empty() => Err(nameless("Client metrics subscription name")),
+        // There is none of any name: Kafka answers with the defaults too.
+        CLIENT_METRICS => Ok(client_metrics()),
         other => Err((
             ErrorCode::INVALID_REQUEST,
             format!("Unsupported resource type: {other}"),
         )),
     }
+}
+
+/// The one logger: what `RUST_LOG` says of single modules is not told apart.
+fn root_logger() -> ConfigEntry {
+    ConfigEntry {
+        name: "root",
+        value: Some(log::max_level().to_string()),
+        source: ConfigSource::DynamicBrokerLogger,
+        synonyms: Vec::new(),
+        config_type: ConfigType::String,
+        is_read_only: true,
+        is_sensitive: false,
+        documentation: "The most that is logged. Set by RUST_LOG when the broker starts.",
+    }
+}
+
+fn client_metrics() -> Vec<ConfigEntry> {
+    let entry = |name, value: &str, config_type| ConfigEntry {
+        name,
+        value: Some(value.to_owned()),
+        source: ConfigSource::Default,
+        synonyms: Vec::new(),
+        config_type,
+        is_read_only: true,
+        is_sensitive: false,
+        documentation: "Client metrics subscriptions are not offered.",
+    };
+    vec![
+        entry("interval.ms", "300000", ConfigType::Int),
+        entry("match", "", ConfigType::List),
+        entry("metrics", "", ConfigType::List),
+    ]
 }
 
 fn result(

@@ -5,18 +5,35 @@ use std::rc::Rc;
 use bytes::Bytes;
 use rinka_net::connection::{Outcome, Reply, Service};
 use rinka_net::rejected::Rejected;
+use rinka_net::wire::fetch::FetchRequest;
 use rinka_net::wire::{
-    ApiKey, DecodeError, Field, Reader, RequestHeader, Version, decode_request_header,
+    ApiKey, DecodeError, Field, Reader, RequestHeader, Structure, Version, decode_request_header,
     encode_response,
 };
 
+use super::throttle::Throttle;
 use super::{
     Context, api_versions, create_topics, delete_records, delete_topics, describe_cluster,
     describe_configs, fetch,
 };
 use super::{
+    alter_client_quotas, alter_configs, create_partitions, describe_client_quotas,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
+    elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
+    update_features,
+};
+use super::{
     find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
 };
+
+/// What is known of a request before its body is read.
+pub(super) struct Header {
+    pub(super) request: RequestHeader,
+    /// Where any client has a quota.
+    pub(super) throttle: Option<Throttle>,
+    /// Of the whole frame.
+    pub(super) bytes: usize,
+}
 
 /// A connection's way to the APIs.
 pub(super) struct Dispatch {
@@ -26,8 +43,9 @@ pub(super) struct Dispatch {
 impl Service for Dispatch {
     async fn call(&self, frame: Bytes) -> Outcome {
         self.context.shard.mark_active();
+        let bytes = frame.len();
         let mut reader = Reader::new(frame);
-        match self.start(&mut reader).await {
+        match self.start(&mut reader, bytes).await {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Close(
                 Rejected::Malformed,
@@ -59,10 +77,15 @@ fn offered(api_key: i16, version: i16) -> Result<(ApiKey, bool), (Rejected, Stri
 }
 
 impl Dispatch {
-    async fn start(&self, reader: &mut Reader) -> Result<Outcome, DecodeError> {
-        let header = decode_request_header(reader)?;
-        let version = header.api_version;
-        let (api, known) = match offered(header.api_key, version) {
+    async fn start(&self, reader: &mut Reader, bytes: usize) -> Result<Outcome, DecodeError> {
+        let request = decode_request_header(reader)?;
+        let header = Header {
+            throttle: Throttle::of(&self.context, &request),
+            request,
+            bytes,
+        };
+        let version = header.request.api_version;
+        let (api, known) = match offered(header.request.api_key, version) {
             Ok(offered) => offered,
             Err((kind, reason)) => return Ok(Outcome::Close(kind, reason)),
         };
@@ -80,7 +103,10 @@ impl Dispatch {
         Ok(match api {
             ApiKey::Produce => produce::start(context, header, Field::read(reader, read)?).await,
             ApiKey::Fetch => {
-                let request = Field::read(reader, read)?;
+                let mut request: FetchRequest = Field::read(reader, read)?;
+                if let Some(throttle) = &header.throttle {
+                    request.max_bytes = request.max_bytes.min(throttle.fetch_bytes_max());
+                }
                 reply(&header, api, version, async move {
                     fetch::handle(&context, version, request).await
                 })
@@ -106,7 +132,7 @@ impl Dispatch {
             ApiKey::ApiVersions => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
-                    api_versions::handle(version, &request)
+                    api_versions::handle(&context, version, &request)
                 })
             }
             ApiKey::CreateTopics => {
@@ -145,10 +171,88 @@ impl Dispatch {
                     describe_configs::handle(&context, request)
                 })
             }
+            ApiKey::AlterConfigs => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    alter_configs::handle(&context, request).await
+                })
+            }
+            ApiKey::DescribeLogDirs => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_log_dirs::handle(&context, request).await
+                })
+            }
+            ApiKey::CreatePartitions => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    create_partitions::handle(&context, request).await
+                })
+            }
+            ApiKey::ElectLeaders => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    elect_leaders::handle(&context, request).await
+                })
+            }
+            ApiKey::IncrementalAlterConfigs => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    incremental_alter_configs::handle(&context, request).await
+                })
+            }
+            ApiKey::ListPartitionReassignments => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    list_partition_reassignments::handle(&request)
+                })
+            }
+            ApiKey::DescribeClientQuotas => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_client_quotas::handle(&context, &request)
+                })
+            }
+            ApiKey::AlterClientQuotas => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    alter_client_quotas::handle(&context, request).await
+                })
+            }
+            ApiKey::DescribeQuorum => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_quorum::handle(&context, request).await
+                })
+            }
+            ApiKey::UpdateFeatures => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    update_features::handle(&context, version, request).await
+                })
+            }
             ApiKey::DescribeCluster => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
                     describe_cluster::handle(&context, version, &request)
+                })
+            }
+            ApiKey::DescribeProducers => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_producers::handle(&context, request).await
+                })
+            }
+            ApiKey::ListConfigResources => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    list_config_resources::handle(&context, version, &request)
+                })
+            }
+            ApiKey::DescribeTopicPartitions => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_topic_partitions::handle(&context, request)
                 })
             }
             // It is not served, which was said above; the arms are those of what is, and tidy compares them.
@@ -157,13 +261,16 @@ impl Dispatch {
     }
 }
 
-fn reply<R: Field>(
-    header: &RequestHeader,
+fn reply<R: Structure>(
+    header: &Header,
     api: ApiKey,
     version: i16,
     work: impl Future<Output = R> + 'static,
 ) -> Outcome {
-    let correlation_id = header.correlation_id;
+    let correlation_id = header.request.correlation_id;
+    if let Some(throttle) = header.throttle.clone() {
+        return throttle.reply(api, version, correlation_id, work);
+    }
     Outcome::Reply(Box::pin(async move {
         let response = work.await;
         Reply::Send(encode_response(api, version, correlation_id, &response))

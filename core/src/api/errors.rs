@@ -7,7 +7,10 @@ use rinka_storage::producer_state::ProducerStateError;
 use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError, RecordFault};
 use rinka_storage::store::AppendError;
 
-use crate::controller::error::{CreateTopicError, DeleteTopicError};
+use crate::controller::error::{
+    AlterConfigsError, AlterQuotaError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
+    ElectLeaderError, InvalidBrokerConfig, UpdateFeatureError,
+};
 use crate::shard::partition::PartitionError;
 
 pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
@@ -118,5 +121,78 @@ pub(super) fn delete_topic_error(error: DeleteTopicError, version: i16) -> Error
         DeleteTopicError::Disabled if version < 3 => ErrorCode::INVALID_REQUEST,
         DeleteTopicError::Disabled => ErrorCode::TOPIC_DELETION_DISABLED,
         DeleteTopicError::Duplicate => ErrorCode::INVALID_REQUEST,
+    }
+}
+
+pub(super) fn create_partitions_error(error: &CreatePartitionsError) -> ErrorCode {
+    match error {
+        CreatePartitionsError::UnknownTopic => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        CreatePartitionsError::NotMore { .. } => ErrorCode::INVALID_PARTITIONS,
+        CreatePartitionsError::TooFewBrokers(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
+        CreatePartitionsError::InvalidAssignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        CreatePartitionsError::Duplicate => ErrorCode::INVALID_REQUEST,
+        CreatePartitionsError::TooManyPartitions => ErrorCode::POLICY_VIOLATION,
+    }
+}
+
+pub(super) fn alter_configs_error(error: &AlterConfigsError) -> ErrorCode {
+    match error {
+        AlterConfigsError::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        AlterConfigsError::InvalidTopicName(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        AlterConfigsError::Invalid(_)
+        | AlterConfigsError::InvalidGroup(_)
+        | AlterConfigsError::NotAList { .. }
+        | AlterConfigsError::InvalidBroker(InvalidBrokerConfig::UnknownKey(_)) => {
+            ErrorCode::INVALID_CONFIG
+        }
+        // As Kafka answers (KAFKA-13609).
+        AlterConfigsError::InvalidBroker(
+            InvalidBrokerConfig::NotDynamic(_)
+            | InvalidBrokerConfig::Value(_)
+            | InvalidBrokerConfig::Together(_),
+        )
+        | AlterConfigsError::NullValue(_)
+        | AlterConfigsError::DuplicateKey(_)
+        | AlterConfigsError::DuplicateResource
+        | AlterConfigsError::NoName(_) => ErrorCode::INVALID_REQUEST,
+        AlterConfigsError::TooManyGroups => ErrorCode::POLICY_VIOLATION,
+    }
+}
+
+pub(super) fn alter_quota_error(error: &AlterQuotaError) -> ErrorCode {
+    match error {
+        AlterQuotaError::NoEntity
+        | AlterQuotaError::UnknownEntityType(_)
+        | AlterQuotaError::DuplicateEntityType
+        | AlterQuotaError::EmptyName(_)
+        | AlterQuotaError::AddressWithOthers
+        | AlterQuotaError::InvalidAddress(_)
+        | AlterQuotaError::UnknownKey(_)
+        | AlterQuotaError::Limit { .. }
+        | AlterQuotaError::Fraction { .. } => ErrorCode::INVALID_REQUEST,
+        AlterQuotaError::TooManyEntities => ErrorCode::POLICY_VIOLATION,
+    }
+}
+
+pub(super) fn elect_leader_error(error: &ElectLeaderError) -> ErrorCode {
+    match error {
+        ElectLeaderError::UnknownTopic(_) | ElectLeaderError::UnknownPartition { .. } => {
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        }
+        ElectLeaderError::PreferredNotAvailable => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
+        ElectLeaderError::NoneAvailable => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
+        ElectLeaderError::NotNeeded => ErrorCode::ELECTION_NOT_NEEDED,
+    }
+}
+
+pub(super) fn update_feature_error(error: &UpdateFeatureError) -> ErrorCode {
+    match error {
+        UpdateFeatureError::Unsupported { .. }
+        | UpdateFeatureError::OutOfRange { .. }
+        | UpdateFeatureError::Negative { .. }
+        | UpdateFeatureError::DowngradeNotAllowed { .. } => ErrorCode::INVALID_UPDATE_VERSION,
+        UpdateFeatureError::Duplicate { .. } | UpdateFeatureError::UnknownUpgradeType(_) => {
+            ErrorCode::INVALID_REQUEST
+        }
     }
 }

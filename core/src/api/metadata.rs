@@ -17,12 +17,13 @@ use crate::controller::topic_name;
 use crate::controller::topics::auto_create_topic;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::topic::Topic;
+use crate::shard::Shard;
 
 /// Topics that one request may create by asking for them.
 const AUTO_CREATED_MAX: usize = 100;
 
 /// READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: without an authorizer all are allowed.
-const TOPIC_OPERATIONS: i32 =
+pub(super) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// The same for a cluster.
@@ -130,7 +131,9 @@ async fn create(context: &Context, name: String) -> Result<Arc<MetadataImage>, E
     let shard = &context.shard;
     let id = TopicId(Uuid::new_v4());
     let created = shard
-        .change_metadata(move |image, node| auto_create_topic(&name, id, image, &node.config))
+        .change_metadata(move |image, node| {
+            auto_create_topic(&name, id, image, &node.config_at(image))
+        })
         .await
         .map_err(|error| partition_error(&error))?;
     match created {
@@ -156,18 +159,7 @@ fn failed(name: Option<Text>, topic_id: Uuid, error_code: ErrorCode) -> Metadata
 fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic {
     let shard = &context.shard;
     let partitions = topic.partitions.iter().map(|(index, state)| {
-        let name = TopicPartition {
-            topic_id: topic.id,
-            partition: index,
-        };
-        // Under core routing the broker that leads is the shard that owns; replicas live where their leader says.
-        let broker = |id: &i32| {
-            if *id == shard.node.id {
-                shard.node.broker_id(shard.owner(name))
-            } else {
-                *id
-            }
-        };
+        let broker = |id: &i32| broker_of(shard, topic, index, *id);
         MetadataPartition {
             error_code: if state.leader.is_some() {
                 ErrorCode::NONE
@@ -194,4 +186,17 @@ fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic
             i32::MIN
         },
     }
+}
+
+/// The broker that a client knows a replica's node as. Under core routing the shard that owns the partition; replicas live where
+/// their leader says.
+pub(super) fn broker_of(shard: &Shard, topic: &Topic, partition: i32, node_id: i32) -> i32 {
+    if node_id != shard.node.id {
+        return node_id;
+    }
+    let name = TopicPartition {
+        topic_id: topic.id,
+        partition,
+    };
+    shard.node.broker_id(shard.owner(name))
 }

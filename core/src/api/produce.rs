@@ -11,12 +11,13 @@ use rinka_net::wire::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
 };
-use rinka_net::wire::{ApiKey, ErrorCode, Records, RequestHeader, encode_response};
+use rinka_net::wire::{ApiKey, ErrorCode, Records, encode_response};
 use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError};
 
-use super::Context;
+use super::dispatch::Header;
 use super::errors::{partition_error, partition_error_message, record_error_message};
-use super::topics;
+use super::{Context, throttle, topics};
+use crate::quota::QuotaKind;
 use crate::shard::mailbox::{Gone, Lane};
 use crate::shard::partition::{PartitionError, ProducePart, Produced};
 use crate::shard::{Shard, Started};
@@ -38,10 +39,11 @@ struct ShardPart {
 
 pub(super) async fn start(
     context: Rc<Context>,
-    header: RequestHeader,
+    header: Header,
     request: ProduceRequest,
 ) -> Outcome {
-    let version = header.api_version;
+    let version = header.request.api_version;
+    let correlation_id = header.request.correlation_id;
     let acks = request.acks;
     let mut response = prepare(&request);
     if !(-1..=1).contains(&acks) {
@@ -53,10 +55,14 @@ pub(super) async fn start(
             partition.error_code = ErrorCode::INVALID_REQUIRED_ACKS;
         }
         return Outcome::Reply(Box::pin(async move {
-            send(version, header.correlation_id, &response)
+            Reply::Send(encode(version, correlation_id, &response))
         }));
     }
-    let parts = begin(&context, version, request, &mut response).await;
+    let begun = begin(&context, version, request, &mut response);
+    let (parts, spent) = match header.throttle {
+        Some(_) => throttle::timed(begun).await,
+        None => (begun.await, Duration::ZERO),
+    };
     Outcome::Reply(Box::pin(async move {
         for part in parts {
             let results = match part.started {
@@ -76,8 +82,23 @@ pub(super) async fn start(
                 );
             }
         }
+        let mut pause = Duration::ZERO;
+        if let Some(throttle) = header.throttle {
+            pause = throttle
+                .charge_bytes(QuotaKind::Produce, header.bytes)
+                .await;
+            if acks != 0 {
+                // Without an answer there is nobody to hold up for time, as in Kafka.
+                pause = pause.max(throttle.charge_time(spent).await);
+            }
+            response.throttle_time_ms = throttle::milliseconds(pause);
+        }
+        let send = |parts| match response.throttle_time_ms {
+            0 => Reply::Send(parts),
+            _ => Reply::SendThenMute(parts, pause),
+        };
         if acks != 0 {
-            return send(version, header.correlation_id, &response);
+            return send(encode(version, correlation_id, &response));
         }
         // There is no response to carry an error in: the connection's end is the only sign Kafka gives.
         let mut partitions = response
@@ -92,18 +113,13 @@ pub(super) async fn start(
                     failed.error_code
                 ),
             ),
-            None => Reply::Send(Vec::new()),
+            None => send(Vec::new()),
         }
     }))
 }
 
-fn send(version: i16, correlation_id: i32, response: &ProduceResponse) -> Reply {
-    Reply::Send(encode_response(
-        ApiKey::Produce,
-        version,
-        correlation_id,
-        response,
-    ))
+fn encode(version: i16, correlation_id: i32, response: &ProduceResponse) -> Vec<Bytes> {
+    encode_response(ApiKey::Produce, version, correlation_id, response)
 }
 
 /// The response's shape: the request's topics and partitions in their order.

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use super::broker_keys::{DEFINITIONS, PREFIXES_WITHOUT_EFFECT, definition};
 use super::definition::{Effect, InvalidValue, Value, split_list};
+use super::describe::ConfigSource;
+use super::dynamic::is_dynamic;
 use super::listener::{self, Listener, ListenerError, ListenerTexts};
 use super::properties::{self, PropertiesError};
 use super::topic::InvalidConfig;
@@ -38,6 +40,7 @@ pub struct BrokerConfig {
     pub request_memory_bytes: usize,
     pub reply_memory_bytes: usize,
 
+    pub quota: QuotaConfig,
     pub retention_check_interval_ms: u64,
     pub producer_id_expiration_ms: i64,
     pub cleaner: CleanerConfig,
@@ -65,9 +68,18 @@ pub struct BrokerConfig {
     /// Anything else the operator should read at start-up: whole sentences.
     pub warnings: Vec<String>,
 
-    /// What was set, as it was written, by key.
-    explicit: BTreeMap<&'static str, String>,
+    /// Connections there is room for, whatever is configured; taken into account already.
+    pub connections_room: usize,
+
+    /// What was set, as it was written, by key: of all layers the value that counts.
+    explicit: Texts,
+    /// The layers, by what set them.
+    fixed: Texts,
+    dynamic_defaults: Texts,
+    dynamic: Texts,
 }
+
+type Texts = BTreeMap<&'static str, String>;
 
 /// How clients see the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +100,13 @@ pub struct CleanerConfig {
     pub dedupe_buffer_bytes: Option<usize>,
     /// Bytes read and written, of all shards together. `None`: as many as come.
     pub io_bytes_per_second_max: Option<f64>,
+}
+
+/// Over which time the rate of a client is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaConfig {
+    pub windows: usize,
+    pub window_seconds: u32,
 }
 
 /// Limits of the group coordinator.
@@ -181,12 +200,74 @@ impl BrokerConfig {
     pub(crate) fn explicit(&self, key: &str) -> Option<&str> {
         self.explicit.get(key).map(String::as_str)
     }
+
+    /// Every text that was set for a key and by what, the one that counts first.
+    pub(crate) fn layers(&self, key: &str) -> impl Iterator<Item = (ConfigSource, &str)> {
+        let layers = [
+            (ConfigSource::DynamicBroker, &self.dynamic),
+            (ConfigSource::DynamicDefaultBroker, &self.dynamic_defaults),
+            (ConfigSource::StaticBroker, &self.fixed),
+        ];
+        layers
+            .into_iter()
+            .filter_map(move |(source, texts)| Some((source, texts.get(key)?.as_str())))
+    }
+
+    /// What holds when these were set for the running broker: for all brokers, and for this one, which wins.
+    ///
+    /// Keys that cannot be set so, and values that do not fit their key, are passed over: a later release may have set them.
+    pub fn with_dynamic(
+        &self,
+        defaults: &BTreeMap<String, String>,
+        own: &BTreeMap<String, String>,
+    ) -> Result<Self, BrokerConfigError> {
+        let known = |texts: &BTreeMap<String, String>| -> Texts {
+            let known = texts.iter().filter_map(|(key, text)| {
+                let definition = definition(key).filter(|_| is_dynamic(key))?;
+                definition.parse(text).ok()?;
+                Some((definition.key, text.clone()))
+            });
+            known.collect()
+        };
+        let (dynamic_defaults, dynamic) = (known(defaults), known(own));
+        let mut collector = Collector {
+            explicit: self.fixed.clone(),
+            unknown: self.unknown.clone(),
+            without_effect: self.without_effect.clone(),
+        };
+        for layer in [&dynamic_defaults, &dynamic] {
+            collector.explicit.extend(layer.clone());
+        }
+        let mut config = collector.finish()?;
+        config.fixed.clone_from(&self.fixed);
+        config.dynamic_defaults = dynamic_defaults;
+        config.dynamic = dynamic;
+        config.set_connections_room(self.connections_room);
+        Ok(config)
+    }
+
+    /// There is room for so many connections and no more.
+    pub fn set_connections_room(&mut self, room: usize) {
+        self.connections_room = room;
+        self.connections_max = self.connections_max.min(room);
+    }
+
+    /// The value of a key, set or by default, of which the table says that it is a whole number.
+    pub(crate) fn number(&self, key: &str) -> i64 {
+        let definition = definition(key).expect("the code asks for keys of the table");
+        let text = self.explicit(key).or(definition.default);
+        let value = text.map(|text| definition.parse(text));
+        let value = value.expect("the key has a default");
+        value
+            .expect("parsed before it was kept, and a test parses every default")
+            .number()
+    }
 }
 
 /// Gathers what is set, key by key; each value is valid by itself once it is in.
 #[derive(Default)]
 struct Collector {
-    explicit: BTreeMap<&'static str, String>,
+    explicit: Texts,
     unknown: Vec<String>,
     without_effect: Vec<(String, &'static str)>,
 }
@@ -262,6 +343,10 @@ impl Collector {
             request_memory_bytes: self.number("rinka.request.memory"),
             reply_memory_bytes: self.number("rinka.reply.memory"),
 
+            quota: QuotaConfig {
+                windows: self.number("quota.window.num"),
+                window_seconds: self.number("quota.window.size.seconds"),
+            },
             retention_check_interval_ms: self.number("log.retention.check.interval.ms"),
             producer_id_expiration_ms: self.number("producer.id.expiration.ms"),
             cleaner: self.cleaner(),
@@ -287,6 +372,10 @@ impl Collector {
             warnings,
             unknown: self.unknown,
             without_effect: self.without_effect,
+            connections_room: usize::MAX,
+            fixed: self.explicit.clone(),
+            dynamic_defaults: Texts::new(),
+            dynamic: Texts::new(),
             explicit: self.explicit,
         };
         super::topic::validate(&BTreeMap::new(), &config).map_err(BrokerConfigError::Topic)?;

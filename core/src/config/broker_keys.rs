@@ -27,7 +27,8 @@ const OWN_REPLICATION: &str = "replicas are fed by the leader, not by fetching";
 const OWN_JOURNAL: &str = "every append is journaled: see rinka.ack and rinka.journal.bytes";
 const OWN_CLEANER: &str = "compaction runs inside each shard in what time is left over";
 const OWN_METRICS: &str = "metrics are served over HTTP";
-const NO_QUOTAS: &str = "quotas are not built yet";
+const NO_QUOTAS: &str =
+    "of quotas only those of clients are built: bytes produced, bytes fetched and request time";
 const NO_TIERS: &str = "tiered storage is not built";
 const NO_SHARE_GROUPS: &str = "share groups are not built yet";
 const NO_STREAMS_GROUPS: &str = "streams groups are not built yet";
@@ -136,6 +137,8 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     honoured("connections.max.idle.ms", Long, Some("600000"), Any, "A connection without a request for this long is closed; negative: never."),
     honoured("max.connections", Int, Some("2147483647"), AtLeast(0), "Connections taken at a time."),
     honoured("max.connections.per.ip", Int, Some("2147483647"), AtLeast(0), "Connections taken at a time from one address."),
+    honoured("quota.window.num", Int, Some("11"), Between(1, 1000), "Windows over which the rate of a client with a quota is taken, the one that fills included."),
+    honoured("quota.window.size.seconds", Int, Some("1"), Between(1, 3600), "The length of each of them."),
     // The log: defaults of the topics.
     honoured("log.segment.bytes", Int, Some("1073741824"), AtLeast(SEGMENT_BYTES_MIN), "The size at which a segment is closed."),
     honoured("log.roll.ms", Long, None, AtLeast(1), "The age at which a segment is closed."),
@@ -180,6 +183,10 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     honoured("group.max.size", Int, Some("2147483647"), AtLeast(1), "The most members of a group."),
     honoured("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1), "The session timeout of members that speak the newer group protocol."),
     honoured("group.consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), "The heartbeat interval of members that speak the newer group protocol."),
+    honoured("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1), "The least consumer.session.timeout.ms that a group may be given."),
+    honoured("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1), "The greatest consumer.session.timeout.ms that a group may be given."),
+    honoured("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), "The least consumer.heartbeat.interval.ms that a group may be given."),
+    honoured("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1), "The greatest consumer.heartbeat.interval.ms that a group may be given."),
     honoured("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1), "The most members of a group that speaks the newer protocol."),
     honoured("group.consumer.assignors", List, Some("uniform,range"), Any, "The assignors of the newer group protocol; the first is the default."),
     honoured("offset.metadata.max.bytes", Int, Some("4096"), AtLeast(0), "The longest metadata of a committed offset."),
@@ -284,10 +291,6 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     without("group.coordinator.append.linger.ms", Int, Some("5"), OWN_JOURNAL),
     without("group.coordinator.rebalance.protocols", List, Some("classic,consumer"), "the protocols that are built are offered"),
     without("group.coordinator.new.enable", Boolean, None, "there is one coordinator"),
-    without("group.consumer.min.session.timeout.ms", Int, Some("45000"), "the members' timeout is group.consumer.session.timeout.ms"),
-    without("group.consumer.max.session.timeout.ms", Int, Some("60000"), "the members' timeout is group.consumer.session.timeout.ms"),
-    without("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), "the members' interval is group.consumer.heartbeat.interval.ms"),
-    without("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), "the members' interval is group.consumer.heartbeat.interval.ms"),
     without("group.consumer.migration.policy", TEXT, Some("bidirectional"), "groups do not migrate between protocols yet"),
     without("group.consumer.regex.refresh.interval.ms", Int, None, "patterns are followed as topics come and go"),
     without("offsets.load.buffer.size", Int, Some("5242880"), OWN_JOURNAL),
@@ -303,8 +306,6 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     without("client.quota.callback.class", Class, None, NO_QUOTAS),
     without("quota.consumer.default", Long, None, NO_QUOTAS),
     without("quota.producer.default", Long, None, NO_QUOTAS),
-    without("quota.window.num", Int, Some("11"), NO_QUOTAS),
-    without("quota.window.size.seconds", Int, Some("1"), NO_QUOTAS),
     without("replication.quota.window.num", Int, Some("11"), NO_QUOTAS),
     without("replication.quota.window.size.seconds", Int, Some("1"), NO_QUOTAS),
     without("alter.log.dirs.replication.quota.window.num", Int, Some("11"), NO_QUOTAS),

@@ -5,6 +5,8 @@
 use super::broker::BrokerConfig;
 use super::broker_keys::{self, DEFINITIONS};
 use super::definition::{ConfigType, Definition};
+use super::dynamic::is_dynamic;
+use super::group::{self, GroupOverrides};
 use super::topic::{TopicOverrides, effective};
 use super::topic_keys::{KEYS, TopicKey};
 
@@ -48,6 +50,9 @@ pub enum ConfigSource {
     DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
+    DynamicBrokerLogger = 6,
+    ClientMetrics = 7,
+    Group = 8,
 }
 
 /// Every topic key for a topic with `overrides`.
@@ -58,7 +63,52 @@ pub fn describe_topic(overrides: &TopicOverrides, broker: &BrokerConfig) -> Vec<
         .collect()
 }
 
-/// Every broker key. All are read-only: nothing can be changed while the node runs.
+/// What was set for all brokers while they ran, and nothing else.
+#[must_use]
+pub fn describe_broker_defaults(broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    let is_default = |source| source == ConfigSource::DynamicDefaultBroker;
+    let mut entries = Vec::new();
+    for mut entry in describe_broker(broker) {
+        entry.synonyms.retain(|synonym| is_default(synonym.source));
+        if let Some(set) = entry.synonyms.first() {
+            entry.value.clone_from(&set.value);
+            entry.source = set.source;
+            entries.push(entry);
+        }
+    }
+    entries
+}
+
+/// Every key of a group with `overrides`.
+#[must_use]
+pub fn describe_group(overrides: &GroupOverrides, broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    let entry = |group_key: &group::GroupKey| {
+        let definition = &group_key.definition;
+        let own = overrides.get(definition.key).map(|value| ConfigSynonym {
+            name: definition.key,
+            value: Some(value.clone()),
+            source: ConfigSource::Group,
+        });
+        let of_broker = broker_keys::definition(group_key.default);
+        let of_broker = of_broker.into_iter();
+        let of_broker = of_broker.flat_map(|definition| broker_synonyms(definition, broker));
+        let synonyms: Vec<_> = own.into_iter().chain(of_broker).collect();
+        let first = synonyms.first();
+        ConfigEntry {
+            name: definition.key,
+            value: first.and_then(|synonym| synonym.value.clone()),
+            source: first.map_or(ConfigSource::Default, |synonym| synonym.source),
+            config_type: definition.config_type,
+            is_read_only: false,
+            is_sensitive: false,
+            documentation: definition.documentation,
+            synonyms,
+        }
+    };
+    group::KEYS.iter().map(entry).collect()
+}
+
+/// Every broker key.
 #[must_use]
 pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
     DEFINITIONS
@@ -71,7 +121,7 @@ pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
                 value: first.and_then(|synonym| synonym.value.clone()),
                 source: first.map_or(ConfigSource::Default, |synonym| synonym.source),
                 config_type: definition.config_type,
-                is_read_only: true,
+                is_read_only: !is_dynamic(definition.key),
                 is_sensitive: definition.is_sensitive(),
                 documentation: definition.documentation,
                 synonyms,
@@ -92,12 +142,14 @@ fn topic_entry(
         source: ConfigSource::DynamicTopic,
     });
     // First what was set, whichever key it was set by; then the defaults: so the first one is the one that counts.
-    let (set, defaults): (Vec<_>, Vec<_>) = topic_key
+    let (mut set, defaults): (Vec<_>, Vec<_>) = topic_key
         .synonyms
         .iter()
         .filter_map(|synonym| broker_keys::definition(synonym.key))
         .flat_map(|definition| broker_synonyms(definition, broker))
-        .partition(|synonym| synonym.source == ConfigSource::StaticBroker);
+        .partition(|synonym| synonym.source != ConfigSource::Default);
+    // Stable: of one source the key that counts most stays first.
+    set.sort_by_key(|synonym| synonym.source as i8);
     let synonyms: Vec<_> = own.into_iter().chain(set).chain(defaults).collect();
     ConfigEntry {
         name: definition.key,
@@ -113,14 +165,16 @@ fn topic_entry(
     }
 }
 
-/// What the file or the command line says, then the default.
+/// What was set while the broker ran, what the file or the command line says, then the default.
 fn broker_synonyms(definition: &'static Definition, broker: &BrokerConfig) -> Vec<ConfigSynonym> {
     let shown = |text: &str| (!definition.is_sensitive()).then(|| text.to_owned());
-    let set = broker.explicit(definition.key).map(|text| ConfigSynonym {
-        name: definition.key,
-        value: shown(text.trim()),
-        source: ConfigSource::StaticBroker,
-    });
+    let set = broker
+        .layers(definition.key)
+        .map(|(source, text)| ConfigSynonym {
+            name: definition.key,
+            value: shown(text.trim()),
+            source,
+        });
     // The node's number is shown whichever key gave it: tools ask for broker.id and for node.id.
     let from_other_key = match definition.key {
         "broker.id" | "node.id" => Some(ConfigSynonym {
@@ -135,7 +189,10 @@ fn broker_synonyms(definition: &'static Definition, broker: &BrokerConfig) -> Ve
         value: shown(text),
         source: ConfigSource::Default,
     });
-    from_other_key.or(set).into_iter().chain(default).collect()
+    match from_other_key {
+        Some(number) => [number].into_iter().chain(default).collect(),
+        None => set.chain(default).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +276,73 @@ mod tests {
         assert!(
             !format!("{entries:?}").contains("hunter2"),
             "hidden everywhere"
+        );
+    }
+
+    #[test]
+    fn what_was_set_while_the_broker_ran_comes_first() {
+        use ConfigSource::*;
+        let texts = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+                .collect()
+        };
+        let broker = BrokerConfig::parse("log.retention.hours=2\nlog.retention.ms=3", &[]).unwrap();
+        let broker = broker
+            .with_dynamic(
+                &texts(&[("log.retention.ms", "5"), ("log.segment.bytes", "2000000")]),
+                &texts(&[("log.retention.ms", "7"), ("node.id", "8")]),
+            )
+            .unwrap();
+        assert_eq!(broker.node_id, 1, "not a key that can be set so");
+        let of_topic = describe_topic(&TopicOverrides::new(), &broker);
+        let layers = [
+            ("log.retention.ms", "7", DynamicBroker),
+            ("log.retention.ms", "5", DynamicDefaultBroker),
+            ("log.retention.ms", "3", StaticBroker),
+        ];
+        let hours = [
+            ("log.retention.hours", "2", StaticBroker),
+            ("log.retention.hours", "168", Default),
+        ];
+        check(
+            &entry(&of_topic, "retention.ms"),
+            "7",
+            &[&layers[..], &hours].concat(),
+        );
+        let of_broker = entry(&describe_broker(&broker), "log.retention.ms");
+        check(&of_broker, "7", &layers);
+        assert!(!of_broker.is_read_only);
+        let defaults = describe_broker_defaults(&broker);
+        assert_eq!(defaults.len(), 2);
+        check(
+            &entry(&defaults, "log.retention.ms"),
+            "5",
+            &[("log.retention.ms", "5", DynamicDefaultBroker)],
+        );
+        // Taken back: as before.
+        let again = broker.with_dynamic(&texts(&[]), &texts(&[])).unwrap();
+        assert_eq!(again.explicit("log.retention.ms"), Some("3"));
+    }
+
+    #[test]
+    fn a_group_shows_its_own_values_over_the_brokers() {
+        let overrides = [("consumer.session.timeout.ms", "50000")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        let entries = describe_group(&overrides, &BrokerConfig::default());
+        check(
+            &entry(&entries, "consumer.session.timeout.ms"),
+            "50000",
+            &[
+                ("consumer.session.timeout.ms", "50000", ConfigSource::Group),
+                (
+                    "group.consumer.session.timeout.ms",
+                    "45000",
+                    ConfigSource::Default,
+                ),
+            ],
         );
     }
 }

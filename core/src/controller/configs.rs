@@ -1,21 +1,36 @@
-//! Changes what is configured for topics: key by key (IncrementalAlterConfigs) or all at once (AlterConfigs).
+//! Changes what is configured for topics, brokers and groups: key by key (IncrementalAlterConfigs) or all at once (AlterConfigs).
 //!
-//! All the changes of one topic are taken or none; never touches the configuration of a broker.
+//! All the changes of one resource are taken or none; never touches what a configuration file says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Decision;
-use super::error::AlterConfigsError;
+use super::error::{AlterConfigsError, InvalidBrokerConfig};
+use super::{Decision, topic_name};
 use crate::config::broker::BrokerConfig;
+use crate::config::dynamic;
+use crate::config::group;
 use crate::config::topic::{self, InvalidConfig, TopicOverrides};
-use crate::metadata::image::MetadataImage;
+use crate::metadata::image::{ConfigTexts, MetadataImage};
 use crate::metadata::records::MetadataRecord;
 use crate::metadata::topic::Topic;
+use crate::node::Node;
 
-/// What is to change of one topic.
+/// Groups that may have a configuration of their own: what clients can make is bounded, and each takes memory on every shard.
+pub const CONFIGURED_GROUPS_MAX: usize = 10_000;
+
+/// What is configured.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConfigResource {
+    Topic(String),
+    /// A node, or what holds for every one that has no value of its own.
+    Broker(Option<i32>),
+    Group(String),
+}
+
+/// What is to change of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlterTopicConfigs {
-    pub topic: String,
+pub struct AlterConfigs {
+    pub resource: ConfigResource,
     pub changes: ConfigChanges,
 }
 
@@ -38,36 +53,34 @@ pub enum ConfigChange {
     Subtract(Option<String>),
 }
 
-/// What became of one topic of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlterConfigsResult {
-    pub topic: String,
-    pub outcome: Result<(), AlterConfigsError>,
-}
+/// What became of one resource of a request.
+pub type AlterConfigsOutcome = Result<(), AlterConfigsError>;
 
-/// One result for each name of the request, in its order.
-pub fn alter_topic_configs(
-    requests: &[AlterTopicConfigs],
+/// One outcome for each resource of the request, in its order.
+pub fn alter_configs(
+    requests: &[AlterConfigs],
     validate_only: bool,
     image: &MetadataImage,
-    config: &BrokerConfig,
-) -> Decision<Vec<AlterConfigsResult>> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    node: &Node,
+) -> Decision<Vec<AlterConfigsOutcome>> {
+    let mut counts: BTreeMap<&ConfigResource, usize> = BTreeMap::new();
     for request in requests {
-        *counts.entry(&request.topic).or_default() += 1;
+        *counts.entry(&request.resource).or_default() += 1;
     }
+    let mut altered = Altered {
+        config: &node.config_at(image),
+        node,
+        image,
+        new_groups: 0,
+    };
     let mut records = Vec::new();
     let mut response = Vec::new();
     for request in requests {
-        let outcome = match counts.remove(request.topic.as_str()) {
-            None => continue,
-            Some(2..) => Err(AlterConfigsError::DuplicateTopic),
-            Some(_) => alter(request, image, config),
+        let outcome = match counts[&request.resource] {
+            1 => altered.alter(request),
+            _ => Err(AlterConfigsError::DuplicateResource),
         };
-        response.push(AlterConfigsResult {
-            topic: request.topic.clone(),
-            outcome: outcome.map(|of_topic| records.extend(of_topic)),
-        });
+        response.push(outcome.map(|of_resource| records.extend(of_resource)));
     }
     if validate_only {
         records.clear();
@@ -75,89 +88,235 @@ pub fn alter_topic_configs(
     Decision { records, response }
 }
 
-fn alter(
-    request: &AlterTopicConfigs,
-    image: &MetadataImage,
-    config: &BrokerConfig,
-) -> Result<Vec<MetadataRecord>, AlterConfigsError> {
-    let topic = image
-        .topic_named(&request.topic)
-        .ok_or_else(|| AlterConfigsError::UnknownTopic(request.topic.clone()))?;
-    let after = match &request.changes {
-        ConfigChanges::Incremental(changes) => changed(&topic.overrides, changes, config)?,
-        ConfigChanges::Replace(configs) => replaced(configs)?,
-    };
-    topic::validate(&after, config).map_err(AlterConfigsError::Invalid)?;
-    Ok(records(topic, &after))
+/// The state that the resources of one request are looked at against.
+struct Altered<'a> {
+    /// The broker's, as it is now.
+    config: &'a BrokerConfig,
+    node: &'a Node,
+    image: &'a MetadataImage,
+    new_groups: usize,
 }
 
-fn changed(
-    overrides: &TopicOverrides,
-    changes: &[(String, ConfigChange)],
-    config: &BrokerConfig,
-) -> Result<TopicOverrides, AlterConfigsError> {
-    check_keys_differ(changes.iter().map(|(key, _)| key))?;
-    let mut after = overrides.clone();
-    for (key, change) in changes {
-        if topic::is_forgotten(key) {
-            continue;
+impl Altered<'_> {
+    fn alter(&mut self, request: &AlterConfigs) -> Result<Vec<MetadataRecord>, AlterConfigsError> {
+        match &request.resource {
+            ConfigResource::Topic(name) => self.alter_topic(name, &request.changes),
+            ConfigResource::Broker(node_id) => self.alter_broker(*node_id, &request.changes),
+            ConfigResource::Group(group) => self.alter_group(group, &request.changes),
         }
-        let value = match change {
-            ConfigChange::Delete => {
-                if topic::is_list(key).is_none() && !after.contains_key(key) {
-                    return Err(AlterConfigsError::Invalid(InvalidConfig::UnknownKey(
-                        key.clone(),
-                    )));
-                }
-                after.remove(key);
+    }
+
+    fn alter_topic(
+        &self,
+        name: &str,
+        changes: &ConfigChanges,
+    ) -> Result<Vec<MetadataRecord>, AlterConfigsError> {
+        check_changes(changes)?;
+        if name.is_empty() {
+            return Err(AlterConfigsError::NoName("Default topic resources"));
+        }
+        topic_name::validate(name).map_err(AlterConfigsError::InvalidTopicName)?;
+        let topic = self
+            .image
+            .topic_named(name)
+            .ok_or_else(|| AlterConfigsError::UnknownTopic(name.to_owned()))?;
+        let keys = Keys {
+            unknown: &|key| AlterConfigsError::Invalid(InvalidConfig::UnknownKey(key.to_owned())),
+            is_list: &topic::is_list,
+            current: &|key, overrides| topic::effective_text(key, overrides, self.config),
+            is_forgotten: &topic::is_forgotten,
+        };
+        let after = keys.changed(&topic.overrides, changes)?;
+        topic::validate(&after, self.config).map_err(AlterConfigsError::Invalid)?;
+        Ok(topic_records(topic, &after))
+    }
+
+    fn alter_broker(
+        &self,
+        node_id: Option<i32>,
+        changes: &ConfigChanges,
+    ) -> Result<Vec<MetadataRecord>, AlterConfigsError> {
+        check_changes(changes)?;
+        let configs = self.image.broker_configs();
+        let none = ConfigTexts::new();
+        let before = match node_id {
+            None => &configs.defaults,
+            Some(id) => configs.of_nodes.get(&id).unwrap_or(&none),
+        };
+        let invalid = AlterConfigsError::InvalidBroker;
+        let unknown = |key: &str| invalid(InvalidBrokerConfig::UnknownKey(key.to_owned()));
+        let keys = Keys {
+            unknown: &unknown,
+            is_list: &dynamic::is_list,
+            current: &|key, overrides| {
+                let definition = dynamic::definition(key)?;
+                let own = overrides.get(key).map(String::as_str);
+                let text = own.or_else(|| self.config.explicit(key));
+                Some(text.or(definition.default).unwrap_or_default().to_owned())
+            },
+            is_forgotten: &|_| false,
+        };
+        let after = keys.changed(before, changes)?;
+        for (key, text) in changed_texts(before, &after) {
+            let definition = dynamic::definition(key).ok_or_else(|| unknown(key))?;
+            if !dynamic::is_dynamic(key) {
+                return Err(invalid(InvalidBrokerConfig::NotDynamic(key.clone())));
+            }
+            definition
+                .parse(text)
+                .map_err(|error| invalid(InvalidBrokerConfig::Value(error)))?;
+        }
+        let own = configs.of_nodes.get(&self.node.id).unwrap_or(&none);
+        let (defaults, own) = match node_id {
+            None => (&after, own),
+            Some(_) => (&configs.defaults, &after),
+        };
+        self.node
+            .config
+            .with_dynamic(defaults, own)
+            .map_err(|error| invalid(InvalidBrokerConfig::Together(error.to_string())))?;
+        let record = |key, value| MetadataRecord::BrokerConfigSet {
+            node_id,
+            key,
+            value,
+        };
+        Ok(records(before, &after, record))
+    }
+
+    fn alter_group(
+        &mut self,
+        group: &str,
+        changes: &ConfigChanges,
+    ) -> Result<Vec<MetadataRecord>, AlterConfigsError> {
+        check_changes(changes)?;
+        if group.is_empty() {
+            return Err(AlterConfigsError::NoName("Default group resources"));
+        }
+        let none = ConfigTexts::new();
+        let groups = self.image.group_configs();
+        let before = groups.get(group).unwrap_or(&none);
+        let invalid = AlterConfigsError::InvalidGroup;
+        let keys = Keys {
+            unknown: &|key| invalid(group::InvalidGroupConfig::UnknownKey(key.to_owned())),
+            // None of its keys is a list.
+            is_list: &|_| Some(false),
+            current: &|_, _| Some(String::new()),
+            is_forgotten: &|_| false,
+        };
+        let after = keys.changed(before, changes)?;
+        group::validate(&after, self.config).map_err(invalid)?;
+        if !groups.contains_key(group) && !after.is_empty() {
+            if groups.len() + self.new_groups >= CONFIGURED_GROUPS_MAX {
+                return Err(AlterConfigsError::TooManyGroups);
+            }
+            self.new_groups += 1;
+        }
+        let record = |key, value| MetadataRecord::GroupConfigSet {
+            group: group.to_owned(),
+            key,
+            value,
+        };
+        Ok(records(before, &after, record))
+    }
+}
+
+/// What is known of a kind of resource's keys.
+struct Keys<'a> {
+    unknown: &'a dyn Fn(&str) -> AlterConfigsError,
+    /// `None` for a key that does not exist.
+    is_list: &'a dyn Fn(&str) -> Option<bool>,
+    /// The text that holds with these overrides; `None` for a key that does not exist.
+    current: &'a dyn Fn(&str, &ConfigTexts) -> Option<String>,
+    is_forgotten: &'a dyn Fn(&str) -> bool,
+}
+
+impl Keys<'_> {
+    fn changed(
+        &self,
+        before: &ConfigTexts,
+        changes: &ConfigChanges,
+    ) -> Result<ConfigTexts, AlterConfigsError> {
+        let changes = match changes {
+            ConfigChanges::Incremental(changes) => changes,
+            ConfigChanges::Replace(configs) => {
+                let kept = configs.iter().filter(|(key, _)| !(self.is_forgotten)(key));
+                return kept
+                    .map(|(key, value)| Ok((key.clone(), required(key, value.as_ref())?.clone())))
+                    .collect();
+            }
+        };
+        let mut after = before.clone();
+        for (key, change) in changes {
+            if (self.is_forgotten)(key) {
                 continue;
             }
-            ConfigChange::Set(value) => required(key, value.as_ref())?.clone(),
-            ConfigChange::Append(elements) => {
-                edited(key, required(key, elements.as_ref())?, true, &after, config)?
-            }
-            ConfigChange::Subtract(elements) => edited(
-                key,
-                required(key, elements.as_ref())?,
-                false,
-                &after,
-                config,
-            )?,
-        };
-        after.insert(key.clone(), value);
+            let value = match change {
+                ConfigChange::Delete => {
+                    if (self.is_list)(key).is_none() && !after.contains_key(key) {
+                        return Err((self.unknown)(key));
+                    }
+                    after.remove(key);
+                    continue;
+                }
+                ConfigChange::Set(value) => required(key, value.as_ref())?.clone(),
+                ConfigChange::Append(elements) => {
+                    self.edited(key, required(key, elements.as_ref())?, true, &after)?
+                }
+                ConfigChange::Subtract(elements) => {
+                    self.edited(key, required(key, elements.as_ref())?, false, &after)?
+                }
+            };
+            after.insert(key.clone(), value);
+        }
+        Ok(after)
     }
-    Ok(after)
-}
 
-fn replaced(configs: &[(String, Option<String>)]) -> Result<TopicOverrides, AlterConfigsError> {
-    check_keys_differ(configs.iter().map(|(key, _)| key))?;
-    configs
-        .iter()
-        .filter(|(key, _)| !topic::is_forgotten(key))
-        .map(|(key, value)| Ok((key.clone(), required(key, value.as_ref())?.clone())))
-        .collect()
-}
-
-/// The list that holds for the topic, its own or the broker's, with elements more or less.
-fn edited(
-    key: &str,
-    elements: &str,
-    append: bool,
-    overrides: &TopicOverrides,
-    config: &BrokerConfig,
-) -> Result<String, AlterConfigsError> {
-    let current = topic::effective_text(key, overrides, config)
-        .ok_or_else(|| AlterConfigsError::Invalid(InvalidConfig::UnknownKey(key.to_owned())))?;
-    if topic::is_list(key) != Some(true) {
-        return Err(AlterConfigsError::NotAList {
-            key: key.to_owned(),
-        });
+    /// The list that holds, the resource's own or the default, with elements more or less.
+    fn edited(
+        &self,
+        key: &str,
+        elements: &str,
+        append: bool,
+        overrides: &ConfigTexts,
+    ) -> Result<String, AlterConfigsError> {
+        let current = (self.current)(key, overrides).ok_or_else(|| (self.unknown)(key))?;
+        if (self.is_list)(key) != Some(true) {
+            return Err(AlterConfigsError::NotAList {
+                key: key.to_owned(),
+            });
+        }
+        Ok(topic::edit_list(&current, elements, append))
     }
-    Ok(topic::edit_list(&current, elements, append))
 }
 
 fn required<'a>(key: &str, value: Option<&'a String>) -> Result<&'a String, AlterConfigsError> {
-    value.ok_or_else(|| AlterConfigsError::Invalid(InvalidConfig::NullValue(key.to_owned())))
+    value.ok_or_else(|| AlterConfigsError::NullValue(key.to_owned()))
+}
+
+/// What Kafka refuses before it looks at the resource: a key twice, a key without a value.
+fn check_changes(changes: &ConfigChanges) -> Result<(), AlterConfigsError> {
+    match changes {
+        ConfigChanges::Incremental(changes) => {
+            check_keys_differ(changes.iter().map(|(key, _)| key))?;
+            for (key, change) in changes {
+                match change {
+                    ConfigChange::Delete => {}
+                    ConfigChange::Set(value)
+                    | ConfigChange::Append(value)
+                    | ConfigChange::Subtract(value) => {
+                        required(key, value.as_ref())?;
+                    }
+                }
+            }
+        }
+        ConfigChanges::Replace(configs) => {
+            check_keys_differ(configs.iter().map(|(key, _)| key))?;
+            for (key, value) in configs {
+                required(key, value.as_ref())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_keys_differ<'a>(
@@ -170,194 +329,40 @@ fn check_keys_differ<'a>(
     }
 }
 
-/// From what the topic has to what it is to have; nothing for a key that stays as it is.
-fn records(topic: &Topic, after: &TopicOverrides) -> Vec<MetadataRecord> {
-    let before = topic.overrides.as_ref();
-    let removed = before.keys().filter(|key| !after.contains_key(*key));
-    let set = after
+/// What is set anew or differently.
+fn changed_texts<'a>(
+    before: &'a ConfigTexts,
+    after: &'a ConfigTexts,
+) -> impl Iterator<Item = (&'a String, &'a String)> {
+    after
         .iter()
-        .filter(|(key, value)| before.get(*key) != Some(*value));
+        .filter(|(key, value)| before.get(*key) != Some(*value))
+}
+
+/// From what the resource has to what it is to have; nothing for a key that stays as it is.
+fn records(
+    before: &ConfigTexts,
+    after: &ConfigTexts,
+    record: impl Fn(String, Option<String>) -> MetadataRecord,
+) -> Vec<MetadataRecord> {
+    let removed = before.keys().filter(|key| !after.contains_key(*key));
+    let set = changed_texts(before, after);
     removed
         .map(|key| (key, None))
         .chain(set.map(|(key, value)| (key, Some(value.clone()))))
-        .map(|(key, value)| MetadataRecord::TopicConfigSet {
-            id: topic.id,
-            key: key.clone(),
-            value,
-        })
+        .map(|(key, value)| record(key.clone(), value))
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::topics;
-    use super::super::topics::tests::{cluster, created, with_topics};
-    use super::*;
-
-    fn overrides(pairs: &[(&str, &str)]) -> TopicOverrides {
-        pairs
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
-    }
-
-    fn set(value: &str) -> ConfigChange {
-        ConfigChange::Set(Some(value.to_owned()))
-    }
-
-    fn decide(
-        changes: ConfigChanges,
-        before: &TopicOverrides,
-    ) -> (MetadataImage, AlterConfigsResult) {
-        let mut image = with_topics(&cluster(1), &["a"]);
-        let topic = created(&image, "a").clone();
-        topics::replay_decided(&mut image, &records(&topic, before));
-        let request = AlterTopicConfigs {
-            topic: "a".to_owned(),
-            changes,
-        };
-        let mut decision = alter_topic_configs(&[request], false, &image, &BrokerConfig::default());
-        topics::replay_decided(&mut image, &decision.records);
-        (image, decision.response.remove(0))
-    }
-
-    fn check(
-        before: &[(&str, &str)],
-        changes: &[(&str, ConfigChange)],
-        expected: Result<&[(&str, &str)], &str>,
-    ) {
-        let changes = changes
-            .iter()
-            .map(|(key, change)| ((*key).to_owned(), change.clone()))
-            .collect();
-        let (image, result) = decide(ConfigChanges::Incremental(changes), &overrides(before));
-        let topic = created(&image, "a");
-        match (expected, result.outcome) {
-            (Ok(expected), Ok(())) => assert_eq!(*topic.overrides, overrides(expected)),
-            (Err(expected), Err(error)) => {
-                assert!(error.to_string().contains(expected), "{error}");
-                assert_eq!(*topic.overrides, overrides(before));
-            }
-            (expected, outcome) => panic!("{outcome:?}, not {expected:?}"),
+fn topic_records(topic: &Topic, after: &TopicOverrides) -> Vec<MetadataRecord> {
+    records(&topic.overrides, after, |key, value| {
+        MetadataRecord::TopicConfigSet {
+            id: topic.id,
+            key,
+            value,
         }
-    }
-
-    #[test]
-    fn keys_change_one_by_one() {
-        check(
-            &[("retention.ms", "1")],
-            &[
-                ("segment.ms", set("2")),
-                ("retention.ms", ConfigChange::Delete),
-                ("message.format.version", set("2.8")),
-            ],
-            Ok(&[("segment.ms", "2")]),
-        );
-        check(
-            &[],
-            &[(
-                "cleanup.policy",
-                ConfigChange::Append(Some("compact".to_owned())),
-            )],
-            Ok(&[("cleanup.policy", "delete,compact")]),
-        );
-        check(
-            &[("cleanup.policy", "delete,compact")],
-            &[(
-                "cleanup.policy",
-                ConfigChange::Subtract(Some("delete".to_owned())),
-            )],
-            Ok(&[("cleanup.policy", "compact")]),
-        );
-    }
-
-    #[test]
-    fn one_bad_change_spoils_all() {
-        check(
-            &[("retention.ms", "1")],
-            &[("retention.ms", set("2")), ("colour", set("red"))],
-            Err("Unknown topic config name: colour"),
-        );
-        check(&[], &[("retention.ms", set("-7"))], Err("at least -1"));
-        check(
-            &[],
-            &[("retention.ms", ConfigChange::Append(Some("1".to_owned())))],
-            Err("its type is not LIST"),
-        );
-        check(
-            &[],
-            &[("retention.ms", ConfigChange::Set(None))],
-            Err("Null value"),
-        );
-        check(
-            &[],
-            &[("retention.ms", set("1")), ("retention.ms", set("2"))],
-            Err("duplicate config keys: retention.ms"),
-        );
-        check(
-            &[("cleanup.policy", "delete")],
-            &[(
-                "cleanup.policy",
-                ConfigChange::Subtract(Some("delete".to_owned())),
-            )],
-            Err("must be one of: compact, delete"),
-        );
-    }
-
-    #[test]
-    fn all_at_once() {
-        let configs = vec![("segment.ms".to_owned(), Some("2".to_owned()))];
-        let (image, result) = decide(
-            ConfigChanges::Replace(configs),
-            &overrides(&[("retention.ms", "1")]),
-        );
-        assert_eq!(result.outcome, Ok(()));
-        let topic = created(&image, "a");
-        assert_eq!(*topic.overrides, overrides(&[("segment.ms", "2")]));
-    }
-
-    #[test]
-    fn topics_that_are_not_there_or_twice() {
-        let image = with_topics(&cluster(1), &["a"]);
-        let request = |topic: &str| AlterTopicConfigs {
-            topic: topic.to_owned(),
-            changes: ConfigChanges::Replace(Vec::new()),
-        };
-        let requests = [request("a"), request("b"), request("a")];
-        let decision = alter_topic_configs(&requests, false, &image, &BrokerConfig::default());
-        let outcomes: Vec<_> = decision.response.into_iter().map(|r| r.outcome).collect();
-        assert_eq!(
-            outcomes,
-            [
-                Err(AlterConfigsError::DuplicateTopic),
-                Err(AlterConfigsError::UnknownTopic("b".to_owned())),
-            ]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_decided_is_valid_and_nothing_panics(
-            changes in proptest::collection::vec((
-                prop::sample::select(vec!["retention.ms", "cleanup.policy", "min.compaction.lag.ms", "max.compaction.lag.ms", "x"]),
-                prop::sample::select(vec!["1", "5", "-1", "compact", "delete", "compact,delete", ""]),
-                0u8..4,
-            ), 0..6)
-        ) {
-            let changes = changes.into_iter().map(|(key, value, kind)| {
-                let value = Some(value.to_owned());
-                let change = match kind {
-                    0 => ConfigChange::Set(value),
-                    1 => ConfigChange::Delete,
-                    2 => ConfigChange::Append(value),
-                    _ => ConfigChange::Subtract(value),
-                };
-                (key.to_owned(), change)
-            });
-            let (image, _) = decide(ConfigChanges::Incremental(changes.collect()), &overrides(&[]));
-            prop_assert_eq!(topic::validate(&created(&image, "a").overrides, &BrokerConfig::default()), Ok(()));
-        }
-    }
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use std::fmt;
 use rinka_storage::topic_partition::TopicId;
 
 use super::topic_name::InvalidTopicName;
+use crate::config::definition::InvalidValue;
+use crate::config::group::InvalidGroupConfig;
 use crate::config::topic::InvalidConfig;
 
 /// Why a topic was not created.
@@ -231,34 +233,237 @@ impl fmt::Display for CreatePartitionsError {
     }
 }
 
-/// Why a topic's configuration was not changed.
+/// Why a configuration was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AlterConfigsError {
     /// UNKNOWN_TOPIC_OR_PARTITION (3).
     UnknownTopic(String),
+    /// INVALID_TOPIC_EXCEPTION (17).
+    InvalidTopicName(InvalidTopicName),
     /// INVALID_CONFIG (40).
     Invalid(InvalidConfig),
     /// INVALID_CONFIG (40).
+    InvalidGroup(InvalidGroupConfig),
+    /// INVALID_CONFIG (40) for a key that does not exist, else INVALID_REQUEST (42).
+    InvalidBroker(InvalidBrokerConfig),
+    /// INVALID_CONFIG (40).
     NotAList { key: String },
+    /// INVALID_REQUEST (42).
+    NullValue(String),
     /// INVALID_REQUEST (42).
     DuplicateKey(String),
     /// INVALID_REQUEST (42).
-    DuplicateTopic,
+    DuplicateResource,
+    /// INVALID_REQUEST (42): the name is empty.
+    NoName(&'static str),
+    /// POLICY_VIOLATION (44).
+    TooManyGroups,
+}
+
+/// Why a running broker cannot be configured so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidBrokerConfig {
+    /// Kafka takes such a key and shows it; here it is refused, since it is a mistake more often than not.
+    UnknownKey(String),
+    NotDynamic(String),
+    Value(InvalidValue),
+    /// Each value is right by itself.
+    Together(String),
+}
+
+impl fmt::Display for InvalidBrokerConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey(key) => write!(formatter, "Unknown broker config name: {key}"),
+            Self::NotDynamic(key) => {
+                write!(formatter, "Cannot update these configs dynamically: {key}")
+            }
+            Self::Value(error) => error.fmt(formatter),
+            Self::Together(problem) => formatter.write_str(problem),
+        }
+    }
 }
 
 impl fmt::Display for AlterConfigsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownTopic(name) => write!(formatter, "The topic '{name}' does not exist."),
+            Self::InvalidTopicName(error) => error.fmt(formatter),
             Self::Invalid(error) => error.fmt(formatter),
+            Self::InvalidGroup(error) => error.fmt(formatter),
+            Self::InvalidBroker(error) => error.fmt(formatter),
             Self::NotAList { key } => write!(
                 formatter,
                 "Can't APPEND or SUBTRACT to key {key} because its type is not LIST."
             ),
+            Self::NullValue(key) => write!(formatter, "Null value not supported for : {key}"),
             Self::DuplicateKey(key) => {
                 write!(formatter, "Error due to duplicate config keys: {key}")
             }
-            Self::DuplicateTopic => formatter.write_str("Each resource must appear at most once."),
+            Self::DuplicateResource => {
+                formatter.write_str("Each resource must appear at most once.")
+            }
+            Self::NoName(what) => write!(formatter, "{what} are not allowed."),
+            Self::TooManyGroups => {
+                formatter.write_str("Too many groups have a configuration of their own.")
+            }
+        }
+    }
+}
+
+/// Why a quota was not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlterQuotaError {
+    /// INVALID_REQUEST (42).
+    NoEntity,
+    /// INVALID_REQUEST (42).
+    UnknownEntityType(String),
+    /// INVALID_REQUEST (42).
+    DuplicateEntityType,
+    /// INVALID_REQUEST (42).
+    EmptyName(&'static str),
+    /// INVALID_REQUEST (42).
+    AddressWithOthers,
+    /// INVALID_REQUEST (42).
+    InvalidAddress(String),
+    /// INVALID_REQUEST (42).
+    UnknownKey(String),
+    /// INVALID_REQUEST (42).
+    Limit { key: String },
+    /// INVALID_REQUEST (42).
+    Fraction { key: String },
+    /// POLICY_VIOLATION (44).
+    TooManyEntities,
+}
+
+impl fmt::Display for AlterQuotaError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoEntity => formatter.write_str("Invalid empty client quota entity"),
+            Self::UnknownEntityType(entity_type) => {
+                write!(formatter, "Unhandled client quota entity type: {entity_type}")
+            }
+            Self::DuplicateEntityType => {
+                formatter.write_str("Invalid client quota entity, duplicate entity type")
+            }
+            Self::EmptyName(entity_type) => write!(formatter, "Empty {entity_type} not supported"),
+            Self::AddressWithOthers => formatter.write_str(
+                "Invalid quota entity combination, IP entity should not be combined with User or ClientId",
+            ),
+            Self::InvalidAddress(address) => {
+                write!(formatter, "{address} is not a valid IP or resolvable host.")
+            }
+            Self::UnknownKey(key) => write!(formatter, "Invalid configuration key {key}"),
+            Self::Limit { key } => {
+                write!(formatter, "Quota {key} must be a finite number greater than 0")
+            }
+            Self::Fraction { key } => write!(formatter, "{key} cannot be a fractional value."),
+            Self::TooManyEntities => formatter.write_str("Too many entities have a quota."),
+        }
+    }
+}
+
+/// Why a partition has no other leader now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ElectLeaderError {
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownTopic(String),
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownPartition { topic: String, partition: i32 },
+    /// PREFERRED_LEADER_NOT_AVAILABLE (80).
+    PreferredNotAvailable,
+    /// ELIGIBLE_LEADERS_NOT_AVAILABLE (83).
+    NoneAvailable,
+    /// ELECTION_NOT_NEEDED (84).
+    NotNeeded,
+}
+
+impl fmt::Display for ElectLeaderError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTopic(topic) => write!(formatter, "No such topic as {topic}"),
+            Self::UnknownPartition { topic, partition } => {
+                write!(formatter, "No such partition as {topic}-{partition}")
+            }
+            Self::PreferredNotAvailable => {
+                formatter.write_str("The preferred leader was not available.")
+            }
+            Self::NoneAvailable => {
+                formatter.write_str("Eligible topic partition leaders are not available.")
+            }
+            Self::NotNeeded => {
+                formatter.write_str("Leader election not needed for topic partition.")
+            }
+        }
+    }
+}
+
+/// Why the level of a feature was not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpdateFeatureError {
+    /// INVALID_UPDATE_VERSION (95).
+    Unsupported { feature: String, level: i16 },
+    /// INVALID_UPDATE_VERSION (95).
+    OutOfRange {
+        feature: String,
+        level: i16,
+        min: i16,
+        max: i16,
+    },
+    /// INVALID_UPDATE_VERSION (95).
+    Negative { feature: String, level: i16 },
+    /// INVALID_UPDATE_VERSION (95).
+    DowngradeNotAllowed { feature: String, level: i16 },
+    /// INVALID_REQUEST (42).
+    Duplicate { feature: String },
+    /// INVALID_REQUEST (42).
+    UnknownUpgradeType(i8),
+}
+
+impl fmt::Display for UpdateFeatureError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let invalid = |formatter: &mut fmt::Formatter<'_>, feature: &str, level: i16, why: &str| {
+            write!(
+                formatter,
+                "Invalid update version {level} for feature {feature}. {why}"
+            )
+        };
+        match self {
+            Self::Unsupported { feature, level } => invalid(
+                formatter,
+                feature,
+                *level,
+                "Local controller does not support this feature.",
+            ),
+            Self::OutOfRange {
+                feature,
+                level,
+                min,
+                max,
+            } => invalid(
+                formatter,
+                feature,
+                *level,
+                &format!("Local controller only supports versions {min}-{max}"),
+            ),
+            Self::Negative { feature, level } => invalid(
+                formatter,
+                feature,
+                *level,
+                "A feature version cannot be less than 0.",
+            ),
+            Self::DowngradeNotAllowed { feature, level } => invalid(
+                formatter,
+                feature,
+                *level,
+                "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
+            ),
+            Self::Duplicate { feature } => {
+                write!(formatter, "Feature {feature} is in the request twice.")
+            }
+            Self::UnknownUpgradeType(upgrade_type) => {
+                write!(formatter, "Unknown upgrade type {upgrade_type}.")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never knows more than the record says: ids are not turned into names.
 
+use crate::metadata::client_quotas::EntityName;
 use crate::metadata::records::{MetadataRecord, RecordError};
 use crate::metadata::topic::PartitionState;
 
@@ -101,11 +102,57 @@ fn fields(record: MetadataRecord) -> (&'static str, Vec<(&'static str, Value<'st
             ],
         ),
         R::ProducerIdsAllocated { next } => ("ProducerIdsAllocated", vec![("next", next.into())]),
+        R::BrokerConfigSet {
+            node_id,
+            key,
+            value,
+        } => (
+            "BrokerConfigSet",
+            vec![
+                ("nodeId", node_id.map_or(Value::Null, |id| id.into())),
+                ("key", key.into()),
+                ("value", optional(value)),
+            ],
+        ),
+        R::GroupConfigSet { group, key, value } => (
+            "GroupConfigSet",
+            vec![
+                ("group", group.into()),
+                ("key", key.into()),
+                ("value", optional(value)),
+            ],
+        ),
+        R::ClientQuotaSet { entity, key, limit } => (
+            "ClientQuotaSet",
+            vec![
+                ("user", entity_name(entity.user)),
+                ("clientId", entity_name(entity.client_id)),
+                ("ip", entity_name(entity.ip)),
+                ("key", key.into()),
+                // As a text: the limit need not be whole.
+                (
+                    "limit",
+                    optional(limit.map(|limit| limit.get().to_string())),
+                ),
+            ],
+        ),
+        R::FeatureLevelSet { name, level } => (
+            "FeatureLevelSet",
+            vec![("name", name.into()), ("level", i64::from(level).into())],
+        ),
     }
 }
 
 fn optional(text: Option<String>) -> Value<'static> {
     text.map_or(Value::Null, Value::Text)
+}
+
+/// Null: no such part; empty: the default, since no name is empty.
+fn entity_name(name: Option<EntityName>) -> Value<'static> {
+    optional(name.map(|name| match name {
+        EntityName::Default => String::new(),
+        EntityName::Named(name) => name,
+    }))
 }
 
 fn partition(state: &PartitionState) -> Value<'static> {

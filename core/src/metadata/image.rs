@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use rinka_storage::topic_partition::{TopicId, TopicPartition};
 
+use super::client_quotas::ClientQuotas;
 use super::records::{BrokerRegistration, MetadataRecord};
 use super::shared_map::SharedMap;
 use super::topic::{PartitionState, Partitions, Topic};
 
 /// The newest format this release writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// Everything the cluster agrees on.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,28 @@ pub struct MetadataImage {
     collisions: SharedMap<String, Arc<str>>,
     partition_count: usize,
     next_producer_id: i64,
+    broker_configs: Arc<BrokerConfigs>,
+    group_configs: Arc<BTreeMap<String, ConfigTexts>>,
+    client_quotas: Arc<ClientQuotas>,
+    feature_levels: Arc<BTreeMap<String, i16>>,
+}
+
+/// Values as they were set, by key.
+pub type ConfigTexts = BTreeMap<String, String>;
+
+/// What was set for brokers while they ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BrokerConfigs {
+    /// For every broker that has no value of its own.
+    pub defaults: ConfigTexts,
+    pub of_nodes: BTreeMap<i32, ConfigTexts>,
+}
+
+impl BrokerConfigs {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.defaults.is_empty() && self.of_nodes.is_empty()
+    }
 }
 
 /// A registered broker.
@@ -141,6 +164,28 @@ impl MetadataImage {
         self.next_producer_id
     }
 
+    #[must_use]
+    pub fn broker_configs(&self) -> &Arc<BrokerConfigs> {
+        &self.broker_configs
+    }
+
+    /// What was set for each group, by group.
+    #[must_use]
+    pub fn group_configs(&self) -> &BTreeMap<String, ConfigTexts> {
+        &self.group_configs
+    }
+
+    #[must_use]
+    pub fn client_quotas(&self) -> &Arc<ClientQuotas> {
+        &self.client_quotas
+    }
+
+    /// The levels of features that differ from what a new cluster has.
+    #[must_use]
+    pub fn feature_levels(&self) -> &BTreeMap<String, i16> {
+        &self.feature_levels
+    }
+
     /// The topic of which the name is `name` once `.` and `_` are taken for the same.
     #[must_use]
     pub fn collision_with(&self, name: &str) -> Option<&str> {
@@ -207,6 +252,29 @@ impl MetadataImage {
                 return Err(ReplayError::ProducerIdsRegress { next: *next });
             }
             MetadataRecord::ProducerIdsAllocated { next } => self.next_producer_id = *next,
+            MetadataRecord::BrokerConfigSet {
+                node_id,
+                key,
+                value,
+            } => {
+                let configs = Arc::make_mut(&mut self.broker_configs);
+                match node_id {
+                    None => set_text(&mut configs.defaults, key, value.as_deref()),
+                    Some(id) => set_text_of(&mut configs.of_nodes, *id, key, value.as_deref()),
+                }
+            }
+            MetadataRecord::GroupConfigSet { group, key, value } => set_text_of(
+                Arc::make_mut(&mut self.group_configs),
+                group.clone(),
+                key,
+                value.as_deref(),
+            ),
+            MetadataRecord::ClientQuotaSet { entity, key, limit } => {
+                Arc::make_mut(&mut self.client_quotas).set(entity, key, *limit);
+            }
+            MetadataRecord::FeatureLevelSet { name, level } => {
+                Arc::make_mut(&mut self.feature_levels).insert(name.clone(), *level);
+            }
         }
         self.version += 1;
         Ok(())
@@ -255,7 +323,50 @@ impl MetadataImage {
                 next: self.next_producer_id,
             });
         }
+        records.extend(self.config_records());
         records
+    }
+
+    fn config_records(&self) -> impl Iterator<Item = MetadataRecord> {
+        let of_broker = |node_id: Option<i32>| {
+            move |(key, value): (&String, &String)| MetadataRecord::BrokerConfigSet {
+                node_id,
+                key: key.clone(),
+                value: Some(value.clone()),
+            }
+        };
+        let configs = &self.broker_configs;
+        let defaults = configs.defaults.iter().map(of_broker(None));
+        let of_nodes = configs.of_nodes.iter();
+        let of_nodes = of_nodes.flat_map(move |(&id, texts)| texts.iter().map(of_broker(Some(id))));
+        let of_groups = self.group_configs.iter().flat_map(|(group, texts)| {
+            texts
+                .iter()
+                .map(|(key, value)| MetadataRecord::GroupConfigSet {
+                    group: group.clone(),
+                    key: key.clone(),
+                    value: Some(value.clone()),
+                })
+        });
+        let quotas = self.client_quotas.iter().flat_map(|(entity, limits)| {
+            limits
+                .iter()
+                .map(|(key, limit)| MetadataRecord::ClientQuotaSet {
+                    entity: entity.clone(),
+                    key: key.clone(),
+                    limit: Some(*limit),
+                })
+        });
+        let levels = self.feature_levels.iter();
+        let levels = levels.map(|(name, &level)| MetadataRecord::FeatureLevelSet {
+            name: name.clone(),
+            level,
+        });
+        defaults
+            .chain(of_nodes)
+            .chain(of_groups)
+            .chain(quotas)
+            .chain(levels)
     }
 
     pub(super) fn changed_topics<'a>(
@@ -346,9 +457,37 @@ impl PartialEq for MetadataImage {
             && self.cluster_id == other.cluster_id
             && self.brokers == other.brokers
             && self.next_producer_id == other.next_producer_id
+            && self.broker_configs == other.broker_configs
+            && self.group_configs == other.group_configs
+            && self.client_quotas == other.client_quotas
+            && self.feature_levels == other.feature_levels
             && self.partition_count == other.partition_count
             && self.topics.len() == other.topics.len()
             && topics_equal()
+    }
+}
+
+fn set_text(texts: &mut ConfigTexts, key: &str, value: Option<&str>) {
+    match value {
+        Some(value) => texts.insert(key.to_owned(), value.to_owned()),
+        None => texts.remove(key),
+    };
+}
+
+/// Whoever has no value left has no entry.
+fn set_text_of<K: Ord + Clone>(
+    all: &mut BTreeMap<K, ConfigTexts>,
+    of: K,
+    key: &str,
+    value: Option<&str>,
+) {
+    if value.is_none() && !all.contains_key(&of) {
+        return;
+    }
+    let texts = all.entry(of.clone()).or_default();
+    set_text(texts, key, value);
+    if texts.is_empty() {
+        all.remove(&of);
     }
 }
 

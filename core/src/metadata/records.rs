@@ -9,6 +9,7 @@ use rinka_storage::leader_epoch::LeaderEpoch;
 use rinka_storage::topic_partition::TopicId;
 use uuid::Uuid;
 
+use super::client_quotas::{EntityName, QuotaEntity, QuotaLimit};
 use super::topic::PartitionState;
 
 /// One change of the metadata.
@@ -60,6 +61,29 @@ pub enum MetadataRecord {
     /// Producer ids below `next` have been given to brokers, whether used or not.
     ProducerIdsAllocated {
         next: i64,
+    },
+    /// A broker's configuration that was set while it ran; without a node, the default of all. `None` removes it.
+    BrokerConfigSet {
+        node_id: Option<i32>,
+        key: String,
+        value: Option<String>,
+    },
+    /// A group's configuration. `None` removes it.
+    GroupConfigSet {
+        group: String,
+        key: String,
+        value: Option<String>,
+    },
+    /// `None` removes it.
+    ClientQuotaSet {
+        entity: QuotaEntity,
+        key: String,
+        limit: Option<QuotaLimit>,
+    },
+    /// The level of a feature that the cluster has agreed on; 0: none.
+    FeatureLevelSet {
+        name: String,
+        level: i16,
     },
 }
 
@@ -148,6 +172,10 @@ mod record_type {
     pub(super) const PARTITIONS_ADDED: u16 = 9;
     pub(super) const PARTITION_CHANGED: u16 = 10;
     pub(super) const PRODUCER_IDS_ALLOCATED: u16 = 11;
+    pub(super) const BROKER_CONFIG_SET: u16 = 12;
+    pub(super) const GROUP_CONFIG_SET: u16 = 13;
+    pub(super) const CLIENT_QUOTA_SET: u16 = 14;
+    pub(super) const FEATURE_LEVEL_SET: u16 = 15;
 }
 
 /// Every type is at its first version.
@@ -212,6 +240,37 @@ impl MetadataRecord {
                 writer.partition(state);
             }
             Self::ProducerIdsAllocated { next } => writer.i64(*next),
+            Self::BrokerConfigSet {
+                node_id,
+                key,
+                value,
+            } => {
+                writer.boolean(node_id.is_some());
+                if let Some(node_id) = node_id {
+                    writer.i32(*node_id);
+                }
+                writer.text(key);
+                writer.optional_text(value.as_deref());
+            }
+            Self::GroupConfigSet { group, key, value } => {
+                writer.text(group);
+                writer.text(key);
+                writer.optional_text(value.as_deref());
+            }
+            Self::ClientQuotaSet { entity, key, limit } => {
+                for part in [&entity.user, &entity.client_id, &entity.ip] {
+                    writer.entity_name(part.as_ref());
+                }
+                writer.text(key);
+                writer.boolean(limit.is_some());
+                if let Some(limit) = limit {
+                    writer.bytes(&limit.get().to_be_bytes());
+                }
+            }
+            Self::FeatureLevelSet { name, level } => {
+                writer.text(name);
+                writer.bytes(&level.to_be_bytes());
+            }
         }
     }
 
@@ -220,9 +279,7 @@ impl MetadataRecord {
         let mut reader = Reader(bytes);
         let record_type = reader.u16("type")?;
         let version = reader.u16("version")?;
-        if !(record_type::FORMAT_VERSION..=record_type::PRODUCER_IDS_ALLOCATED)
-            .contains(&record_type)
-        {
+        if !(record_type::FORMAT_VERSION..=record_type::FEATURE_LEVEL_SET).contains(&record_type) {
             return Err(RecordError::UnknownType { record_type });
         }
         if version > VERSION {
@@ -292,6 +349,35 @@ impl MetadataRecord {
             record_type::PRODUCER_IDS_ALLOCATED => Self::ProducerIdsAllocated {
                 next: reader.i64("next producer id")?,
             },
+            record_type::BROKER_CONFIG_SET => Self::BrokerConfigSet {
+                node_id: match reader.boolean("node id")? {
+                    true => Some(reader.i32("node id")?),
+                    false => None,
+                },
+                key: reader.text("config key")?,
+                value: reader.optional_text("config value")?,
+            },
+            record_type::GROUP_CONFIG_SET => Self::GroupConfigSet {
+                group: reader.text("group")?,
+                key: reader.text("config key")?,
+                value: reader.optional_text("config value")?,
+            },
+            record_type::CLIENT_QUOTA_SET => Self::ClientQuotaSet {
+                entity: QuotaEntity {
+                    user: reader.entity_name("user")?,
+                    client_id: reader.entity_name("client id")?,
+                    ip: reader.entity_name("address")?,
+                },
+                key: reader.text("quota key")?,
+                limit: match reader.boolean("quota limit")? {
+                    true => Some(reader.limit("quota limit")?),
+                    false => None,
+                },
+            },
+            record_type::FEATURE_LEVEL_SET => Self::FeatureLevelSet {
+                name: reader.text("feature")?,
+                level: reader.array("feature level").map(i16::from_be_bytes)?,
+            },
             record_type => return Err(RecordError::UnknownType { record_type }),
         })
     }
@@ -309,6 +395,10 @@ impl MetadataRecord {
             Self::PartitionsAdded { .. } => record_type::PARTITIONS_ADDED,
             Self::PartitionChanged { .. } => record_type::PARTITION_CHANGED,
             Self::ProducerIdsAllocated { .. } => record_type::PRODUCER_IDS_ALLOCATED,
+            Self::BrokerConfigSet { .. } => record_type::BROKER_CONFIG_SET,
+            Self::GroupConfigSet { .. } => record_type::GROUP_CONFIG_SET,
+            Self::ClientQuotaSet { .. } => record_type::CLIENT_QUOTA_SET,
+            Self::FeatureLevelSet { .. } => record_type::FEATURE_LEVEL_SET,
         }
     }
 }
@@ -316,6 +406,22 @@ impl MetadataRecord {
 struct Writer<'a>(&'a mut Vec<u8>);
 
 impl Writer<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// 0: no such part, 1: the default, 2: a name.
+    fn entity_name(&mut self, name: Option<&EntityName>) {
+        match name {
+            None => self.bytes(&[0]),
+            Some(EntityName::Default) => self.bytes(&[1]),
+            Some(EntityName::Named(name)) => {
+                self.bytes(&[2]);
+                self.text(name);
+            }
+        }
+    }
+
     fn u16(&mut self, value: u16) {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
@@ -458,6 +564,20 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| element(self)).collect()
     }
 
+    fn entity_name(&mut self, field: &'static str) -> Result<Option<EntityName>, RecordError> {
+        Ok(match self.array::<1>(field)? {
+            [0] => None,
+            [1] => Some(EntityName::Default),
+            [2] => Some(EntityName::Named(self.text(field)?)),
+            _ => return Err(RecordError::Invalid { field }),
+        })
+    }
+
+    fn limit(&mut self, field: &'static str) -> Result<QuotaLimit, RecordError> {
+        let limit = self.array(field).map(f64::from_be_bytes)?;
+        QuotaLimit::new(limit).ok_or(RecordError::Invalid { field })
+    }
+
     fn nodes(&mut self, field: &'static str) -> Result<Vec<i32>, RecordError> {
         self.list(field, |reader| reader.i32(field))
     }
@@ -526,6 +646,21 @@ pub(crate) mod tests {
             })
     }
 
+    fn arbitrary_entity() -> impl Strategy<Value = QuotaEntity> {
+        let name = || {
+            prop_oneof![
+                Just(None),
+                Just(Some(EntityName::Default)),
+                ".{0,9}".prop_map(|name| Some(EntityName::Named(name))),
+            ]
+        };
+        (name(), name(), name()).prop_map(|(user, client_id, ip)| QuotaEntity {
+            user,
+            client_id,
+            ip,
+        })
+    }
+
     fn arbitrary_record() -> impl Strategy<Value = MetadataRecord> {
         let partitions = || vec(arbitrary_partition(), 0..4);
         prop_oneof![
@@ -560,6 +695,25 @@ pub(crate) mod tests {
                 }
             ),
             any::<i64>().prop_map(|next| MetadataRecord::ProducerIdsAllocated { next }),
+            (option::of(any::<i32>()), ".{0,9}", option::of(".{0,9}")).prop_map(
+                |(node_id, key, value)| MetadataRecord::BrokerConfigSet {
+                    node_id,
+                    key,
+                    value,
+                }
+            ),
+            (".{0,9}", ".{0,9}", option::of(".{0,9}")).prop_map(|(group, key, value)| {
+                MetadataRecord::GroupConfigSet { group, key, value }
+            }),
+            (arbitrary_entity(), ".{0,9}", option::of(0.001f64..1e18)).prop_map(
+                |(entity, key, limit)| MetadataRecord::ClientQuotaSet {
+                    entity,
+                    key,
+                    limit: limit.and_then(QuotaLimit::new),
+                }
+            ),
+            (".{0,9}", any::<i16>())
+                .prop_map(|(name, level)| MetadataRecord::FeatureLevelSet { name, level }),
         ]
     }
 
@@ -620,7 +774,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_never_panic(record_type in 0u16..13, bytes in vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_never_panic(record_type in 0u16..17, bytes in vec(any::<u8>(), 0..200)) {
             let typed = [&record_type.to_be_bytes(), &[0, 0], bytes.as_slice()].concat();
             let _ = MetadataRecord::decode(&typed);
             let _ = MetadataRecord::decode(&bytes);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rinka_net::rejected::Rejected;
+use rinka_storage::topic_partition::TopicPartition;
 
 use super::Shard;
 use super::partition::Partition;
@@ -16,6 +17,19 @@ use crate::metrics::{ShardReport, TopicReport};
 const PARTITIONS_AT_ONCE: usize = 256;
 
 impl Shard {
+    /// Bytes of each log here, the metadata log's included.
+    pub(crate) async fn log_sizes(self: Rc<Self>) -> Vec<(TopicPartition, u64)> {
+        let partitions: Vec<Rc<Partition>> = self.partitions.borrow().values().cloned().collect();
+        let mut sizes = Vec::with_capacity(partitions.len());
+        for (index, partition) in partitions.iter().enumerate() {
+            if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
+                glommio::yield_if_needed().await;
+            }
+            sizes.push((partition.name, partition.log.borrow().size()));
+        }
+        sizes
+    }
+
     pub(crate) async fn report(self: Rc<Self>) -> ShardReport {
         let partitions: Vec<Rc<Partition>> = self.partitions.borrow().values().cloned().collect();
         let mut topics: BTreeMap<String, TopicReport> = BTreeMap::new();

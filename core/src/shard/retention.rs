@@ -102,7 +102,7 @@ impl Shard {
     async fn check_retention(&self) {
         let partitions: Vec<Rc<Partition>> = self.partitions.borrow().values().cloned().collect();
         let now = self.wall_clock();
-        let producers_before = now.saturating_sub(self.node.config.producer_id_expiration_ms);
+        let producers_before = now.saturating_sub(self.config().producer_id_expiration_ms);
         for (index, partition) in partitions.iter().enumerate() {
             if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
                 glommio::executor().yield_task_queue_now().await;

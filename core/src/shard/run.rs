@@ -212,19 +212,20 @@ async fn recover_all(
     recovery
         .replay(|name| {
             if name == METADATA {
-                log_settings(&empty, node, name)
+                log_settings(&empty, &node.config, name)
             } else {
                 None
             }
         })
         .await?;
     let image = read_image(&recovery).await?;
+    let config = node.config_at(&image);
     let replayed = recovery
         .replay(|name| {
             if name == METADATA {
                 None
             } else {
-                log_settings(&image, node, name)
+                log_settings(&image, &config, name)
             }
         })
         .await?;

@@ -5,9 +5,13 @@
 //!   same. Apache Kafka 4.3.0, started by `perf/kafka/start --data DIR --port PORT`, passes all of it (item 28 is skipped there, since it
 //!   restarts the broker).
 
+mod configs;
 mod fetch;
 mod offsets;
+mod partitions;
 mod produce;
+mod quorum;
+mod quotas;
 #[path = "../support/mod.rs"]
 mod support;
 mod topics;
@@ -123,6 +127,18 @@ impl Bench {
         let request = self.fetch_request(offset, bytes_max);
         let mut response = self.fetch(&request);
         response.responses.remove(0).partitions.remove(0)
+    }
+}
+
+/// Asks until the answer is as wanted: Kafka answers a change before every part of it knows.
+fn eventually<T>(mut ask: impl FnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if wanted(&answer) || std::time::Instant::now() > deadline {
+            return answer;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 

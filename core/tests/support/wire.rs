@@ -23,10 +23,16 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Connection {
     stream: TcpStream,
     correlation: i32,
+    client_id: Text,
 }
 
 impl Connection {
     pub(crate) fn open(bootstrap: &str) -> Self {
+        Self::open_as(bootstrap, "rinka-tests")
+    }
+
+    /// A connection of a client that calls itself so.
+    pub(crate) fn open_as(bootstrap: &str, client_id: &str) -> Self {
         let stream = TcpStream::connect(bootstrap).expect("the broker listens");
         stream
             .set_read_timeout(Some(ANSWER_WITHIN))
@@ -34,6 +40,7 @@ impl Connection {
         Self {
             stream,
             correlation: 0,
+            client_id: Text::from(client_id.to_owned()),
         }
     }
 
@@ -46,8 +53,8 @@ impl Connection {
     /// Sends a request and says its correlation id.
     pub(crate) fn send(&mut self, api: ApiKey, version: i16, request: &impl Field) -> i32 {
         self.correlation += 1;
-        let name = Text::from("rinka-tests");
-        for part in encode_request(api, version, self.correlation, Some(&name), request) {
+        let name = Some(&self.client_id);
+        for part in encode_request(api, version, self.correlation, name, request) {
             self.stream.write_all(&part).expect("the broker reads");
         }
         self.correlation

@@ -8,6 +8,7 @@ use crate::tree::{self, File, TIDY};
 /// The shells: whatever awaits, accepts or reads for real. Everything else decides, and runs in a simulation as well.
 const GLOMMIO: &[&str] = &[
     "core/src/api/connections.rs",
+    "core/src/api/describe_log_dirs.rs",
     "core/src/api/fetch.rs",
     "core/src/server.rs",
     "core/src/shard.rs",

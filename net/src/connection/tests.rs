@@ -144,6 +144,12 @@ impl Service for Scripted {
                 .detach();
                 reply(echo(&frame))
             }
+            b'M' => {
+                let Reply::Send(parts) = echo(&frame) else {
+                    unreachable!("an echo is sent")
+                };
+                reply(Reply::SendThenMute(parts, MUTE))
+            }
             b'W' => {
                 // Work that outlives its connection: it ends once the connection has been cut.
                 let (connection, told) = (
@@ -161,6 +167,9 @@ impl Service for Scripted {
         }
     }
 }
+
+/// How long a frame that ends in `M` mutes its connection.
+const MUTE: Duration = Duration::from_millis(300);
 
 /// How a connection went.
 struct Told {
@@ -570,4 +579,37 @@ fn work_that_has_begun_is_not_broken_off_by_a_cut() {
     });
     assert_eq!(told.told, ["done"]);
     assert_eq!(told.counters.bytes_out.get(), 0);
+}
+
+#[test]
+fn a_muted_peer_is_answered_first_and_heard_again_when_the_pause_is_over() {
+    // Neither idle nor slow: the pause is ours.
+    let limits = Limits {
+        idle_max: Some(MUTE / 3),
+        ..Limits::default()
+    };
+    let told = serve(limits, |mut stream| {
+        let begun = Instant::now();
+        stream.write_all(&framed(b"the first M")).expect("sent");
+        assert_eq!(receive(&mut stream), b"the first M");
+        assert!(begun.elapsed() < MUTE, "the answer does not wait");
+        stream.write_all(&framed(b"the second")).expect("sent");
+        assert_eq!(receive(&mut stream), b"the second");
+        assert!(begun.elapsed() >= MUTE, "what comes behind it does");
+    });
+    assert_eq!(told.counters.rejected.count(Rejected::Idle), 0);
+}
+
+#[test]
+fn a_muted_connection_can_be_finished() {
+    serve(Limits::default(), |mut stream| {
+        let begun = Instant::now();
+        stream
+            .write_all(&[framed(b"mute it M"), framed(b"finish F")].concat())
+            .expect("sent");
+        assert_eq!(receive(&mut stream), b"mute it M");
+        assert_eq!(receive(&mut stream), b"finish F");
+        expect_end(&mut stream);
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    });
 }

@@ -114,24 +114,24 @@ api_keys! {
     InitProducerId = 22, versions 0 to 5, flexible 2, served;
     OffsetForLeaderEpoch = 23, versions 2 to 4, flexible 4, served;
     DescribeConfigs = 32, versions 1 to 4, flexible 4, served;
-    AlterConfigs = 33, versions 0 to 2, flexible 2;
-    DescribeLogDirs = 35, versions 1 to 4, flexible 2;
-    CreatePartitions = 37, versions 0 to 3, flexible 2;
+    AlterConfigs = 33, versions 0 to 2, flexible 2, served;
+    DescribeLogDirs = 35, versions 1 to 4, flexible 2, served;
+    CreatePartitions = 37, versions 0 to 3, flexible 2, served;
     DeleteGroups = 42, versions 0 to 2, flexible 2;
-    ElectLeaders = 43, versions 0 to 2, flexible 2;
-    IncrementalAlterConfigs = 44, versions 0 to 1, flexible 1;
-    ListPartitionReassignments = 46, versions 0 to 0, flexible 0;
+    ElectLeaders = 43, versions 0 to 2, flexible 2, served;
+    IncrementalAlterConfigs = 44, versions 0 to 1, flexible 1, served;
+    ListPartitionReassignments = 46, versions 0 to 0, flexible 0, served;
     OffsetDelete = 47, versions 0 to 0, flexible never;
-    DescribeClientQuotas = 48, versions 0 to 1, flexible 1;
-    AlterClientQuotas = 49, versions 0 to 1, flexible 1;
-    DescribeQuorum = 55, versions 0 to 2, flexible 0;
-    UpdateFeatures = 57, versions 0 to 2, flexible 0;
+    DescribeClientQuotas = 48, versions 0 to 1, flexible 1, served;
+    AlterClientQuotas = 49, versions 0 to 1, flexible 1, served;
+    DescribeQuorum = 55, versions 0 to 2, flexible 0, served;
+    UpdateFeatures = 57, versions 0 to 2, flexible 0, served;
     DescribeCluster = 60, versions 0 to 2, flexible 0, served;
-    DescribeProducers = 61, versions 0 to 0, flexible 0;
+    DescribeProducers = 61, versions 0 to 0, flexible 0, served;
     ConsumerGroupHeartbeat = 68, versions 0 to 1, flexible 0;
     ConsumerGroupDescribe = 69, versions 0 to 1, flexible 0;
-    ListConfigResources = 74, versions 0 to 1, flexible 0;
-    DescribeTopicPartitions = 75, versions 0 to 0, flexible 0;
+    ListConfigResources = 74, versions 0 to 1, flexible 0, served;
+    DescribeTopicPartitions = 75, versions 0 to 0, flexible 0, served;
 }
 
 impl ApiKey {

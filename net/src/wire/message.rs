@@ -171,7 +171,10 @@ impl<T: Field> Field for Option<Vec<T>> {
 }
 
 /// A structure of fields, as [`message!`] declares them: unlike other fields it may be null behind a byte that says so.
-pub trait Structure: Field {}
+pub trait Structure: Field {
+    /// Says in a response how long its client is held up (KIP-219). Nothing happens in a message that has no room for it.
+    fn set_throttle_time_ms(&mut self, _milliseconds: i32) {}
+}
 
 impl<T: Structure> Field for Option<T> {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
@@ -246,6 +249,14 @@ macro_rules! tag_of {
     };
 }
 
+/// Sets the one field of this name, and does nothing for all others.
+macro_rules! set_throttle_time {
+    ($message:ident, throttle_time_ms, $milliseconds:ident) => {
+        $message.throttle_time_ms = $milliseconds;
+    };
+    ($message:ident, $field:ident, $milliseconds:ident) => {};
+}
+
 /// Declares the structures of an API.
 ///
 /// `field: Type, since 3, until 8, nullable 5, default -1, tag 0;` is in versions 3 to 8, may be null from 5 on, is -1 where
@@ -289,7 +300,12 @@ macro_rules! message {
                 }
             }
 
-            impl $crate::wire::Structure for $name {}
+            impl $crate::wire::Structure for $name {
+                #[allow(unused_variables, reason = "few messages have the field")]
+                fn set_throttle_time_ms(&mut self, milliseconds: i32) {
+                    $(set_throttle_time!(self, $field, milliseconds);)*
+                }
+            }
 
             impl $crate::wire::Field for $name {
                 #[allow(clippy::double_comparisons, clippy::manual_range_contains, unused_comparisons, reason = "generated for any bounds")]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::metadata::client_quotas::{EntityName, QuotaEntity, QuotaLimit};
 use crate::metadata::delta::MetadataDelta;
 
 fn id(number: u128) -> TopicId {
@@ -70,7 +71,9 @@ fn a_record_that_does_not_follow_is_refused_and_changes_nothing() {
         },
         MetadataRecord::BrokerUnregistered { node_id: 1 },
         MetadataRecord::ProducerIdsAllocated { next: 999 },
-        MetadataRecord::FormatVersion { version: 2 },
+        MetadataRecord::FormatVersion {
+            version: FORMAT_VERSION + 1,
+        },
     ];
     for record in refused {
         let mut image = before.clone();
@@ -104,6 +107,10 @@ fn a_copy_shares_what_a_record_does_not_touch() {
     assert_eq!(delta.topics_changed[0].partitions_changed, [0]);
 }
 
+fn key_of_any() -> impl Strategy<Value = String> {
+    "[kl]"
+}
+
 /// Records that mostly follow from one another: few topics, few partitions.
 fn step() -> impl Strategy<Value = MetadataRecord> {
     let name = prop::sample::select(vec!["a", "b", "c.d", "c_e", "f"]);
@@ -134,6 +141,23 @@ fn step() -> impl Strategy<Value = MetadataRecord> {
             rack: None,
             endpoints: vec![],
         })),
+        1 => (prop::option::of(0i32..2), key_of_any(), prop::option::of("[0-9]")).prop_map(
+            |(node_id, key, value)| MetadataRecord::BrokerConfigSet { node_id, key, value }
+        ),
+        1 => ("[gh]", key_of_any(), prop::option::of("[0-9]"))
+            .prop_map(|(group, key, value)| MetadataRecord::GroupConfigSet { group, key, value }),
+        1 => ("[cd]", key_of_any(), prop::option::of(1u8..9)).prop_map(|(client_id, key, limit)| {
+            MetadataRecord::ClientQuotaSet {
+                entity: QuotaEntity {
+                    client_id: Some(EntityName::Named(client_id)),
+                    ..QuotaEntity::default()
+                },
+                key,
+                limit: limit.and_then(|limit| QuotaLimit::new(limit.into())),
+            }
+        }),
+        1 => ("[fg]", 0i16..3)
+            .prop_map(|(name, level)| MetadataRecord::FeatureLevelSet { name, level }),
         1 => (0i32..3, any::<bool>()).prop_map(|(node_id, fenced)| {
             MetadataRecord::BrokerFenced { node_id, fenced }
         }),
