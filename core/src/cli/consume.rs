@@ -328,9 +328,7 @@ impl Consuming {
             }
             match data {
                 Ok(data) => self.show(&at, &data)?,
-                Err(code) if code == fetcher::OUT_OF_RANGE => {
-                    self.begin_again(&at)?
-                }
+                Err(code) if code == fetcher::OUT_OF_RANGE => self.begin_again(&at)?,
                 Err(code) if fetcher::is_gone(code) && self.arguments.pattern.is_some() => {
                     self.assigned.remove(&at);
                 }
@@ -379,8 +377,7 @@ impl Consuming {
         if ended {
             self.assigned.end_here(at);
         }
-        self.fetcher.on_progress(at, next > from);
-        Ok(())
+        self.fetcher.on_progress(at, ended || next > from)
     }
 
     /// Retention or a truncation took what was to come next.

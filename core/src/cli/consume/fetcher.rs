@@ -88,14 +88,21 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Whether the last fetch of a partition brought anything that could be used.
-    pub(super) fn on_progress(&mut self, at: &TopicPartition, progress: bool) {
+    /// Whether the last fetch of a partition brought anything that could be used. A batch may be larger than what was asked for:
+    /// then more is asked for, up to a limit.
+    pub(super) fn on_progress(&mut self, at: &TopicPartition, progress: bool) -> Result<()> {
         if progress {
             self.sizes.remove(at);
-        } else {
-            let size = self.sizes.entry(at.clone()).or_insert(PARTITION_BYTES);
-            *size = size.saturating_mul(2).min(PARTITION_BYTES_MAX);
+            return Ok(());
         }
+        let size = self.sizes.entry(at.clone()).or_insert(PARTITION_BYTES);
+        if *size >= PARTITION_BYTES_MAX {
+            return failed(format!(
+                "{at}: the broker sends records, and none of them is the next"
+            ));
+        }
+        *size = size.saturating_mul(2).min(PARTITION_BYTES_MAX);
+        Ok(())
     }
 
     /// One round: waits for records a moment where there are none.
