@@ -22,6 +22,11 @@ const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Show brokers, features, the metadata quorum and disks
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  rinka cluster describe
+  rinka cluster quorum
+  rinka cluster log-dirs")]
 pub(crate) enum Cluster {
     /// Show the cluster's id, its controller and its brokers
     #[command(after_help = "\

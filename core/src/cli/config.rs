@@ -24,6 +24,11 @@ use super::topic::parse_setting;
 
 /// Describe and change the settings of topics and brokers
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  rinka config describe --topic orders --changed
+  rinka config set --topic orders retention.ms=86400000
+  rinka config delete --topic orders retention.ms")]
 pub(crate) enum Config {
     /// Show keys with their values, where each comes from, and the default
     #[command(after_help = "\

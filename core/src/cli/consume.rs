@@ -49,17 +49,19 @@ Examples:
   rinka consume --pattern '^orders-' --output json | jq -r .value
   rinka consume greetings --group readers                as a member of a group, which remembers where it was
 
-Follows: goes on with what is written later, until Ctrl-C, --until or --max. A FROM or UNTIL of digits is an offset;
-milliseconds since 1970 are written with `ms` behind them.
+Follows: goes on with what is written later, until Ctrl-C, --until or --max. A FROM or UNTIL of
+digits is an offset; milliseconds since 1970 are written with `ms` behind them.
 
-An object of --output json has topic, partition, offset, timestamp, key, value and headers; bytes that are no UTF-8 are in
-keyBase64 and valueBase64 instead. `rinka produce --json` takes it back.
+An object of --output json has topic, partition, offset, timestamp, key, value and headers; bytes
+that are no UTF-8 are in keyBase64 and valueBase64 instead. `rinka produce --json` takes it back.
 
-A member of a group (the classic protocol, range assignor) begins where the group is, and at FROM where it never was. Offsets are
-committed every 5 s and at the end, and only of records that were printed.")]
+A member of a group (the classic protocol, range assignor) begins where the group is, and at FROM
+where it never was. Offsets are committed every 5 s and at the end, and only of records that were
+printed.")]
 pub(crate) struct Consume {
     #[command(flatten)]
     connect: ConnectArguments,
+    /// Their names
     #[arg(required_unless_present = "pattern", value_name = "TOPIC")]
     topics: Vec<String>,
     /// Topics in whose name this regular expression is found, also those that are created later

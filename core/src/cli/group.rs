@@ -17,6 +17,13 @@ use super::failure::Result;
 
 /// List, describe and delete consumer groups, watch their lag, move their offsets
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  rinka group list
+  rinka group describe readers
+  rinka group lag readers --watch
+  rinka group reset-offsets readers --all-topics --to earliest
+  rinka group delete readers")]
 pub(crate) enum Group {
     List(list::List),
     Describe(describe::Describe),

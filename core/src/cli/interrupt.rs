@@ -1,17 +1,21 @@
 //! Ctrl-C and SIGTERM as a question that a loop asks: has somebody asked us to end?
 //!
-//! The second one ends the process at once, for when the first is not listened to.
+//! Who asks again a moment later is not made to wait: that ends the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use super::failure::{Result, failed};
 
 /// As a shell has it for a program that SIGINT ended.
 const ENDED_BY_INTERRUPT: i32 = 130;
+
+/// What comes within this time is the same request: `timeout` and many a script signal a process and then its whole group.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt {
@@ -21,16 +25,23 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// From now on the signals are asked for here.
     pub(crate) fn watch() -> Result<Self> {
+        let mut signals = match Signals::new([SIGINT, SIGTERM]) {
+            Ok(signals) => signals,
+            Err(error) => return failed(format!("cannot wait for signals: {error}")),
+        };
         let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down and raises it, the second finds it raised.
-            let registered =
-                flag::register_conditional_shutdown(signal, ENDED_BY_INTERRUPT, Arc::clone(&asked))
-                    .and_then(|_| flag::register(signal, Arc::clone(&asked)));
-            if let Err(error) = registered {
-                return failed(format!("cannot wait for signals: {error}"));
+        let flag = Arc::clone(&asked);
+        // Ends with the process.
+        std::thread::spawn(move || {
+            let mut first: Option<Instant> = None;
+            for _ in &mut signals {
+                if first.is_some_and(|first| first.elapsed() > SAME_REQUEST) {
+                    std::process::exit(ENDED_BY_INTERRUPT);
+                }
+                first.get_or_insert_with(Instant::now);
+                flag.store(true, Ordering::Relaxed);
             }
-        }
+        });
         Ok(Self { asked })
     }
 

@@ -124,7 +124,13 @@ impl Paint {
 /// A remark for whoever watches; results go to standard output.
 pub(crate) fn remark(text: impl fmt::Display) {
     // Nobody may be there to read it, which is no reason to end.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable_lines(&text.to_string()));
+}
+
+/// As [`printable`], of a text that may have several lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 /// A text of somebody else's for a terminal: a control character would move the cursor, or worse.

@@ -36,19 +36,22 @@ Examples:
   echo hello | rinka produce greetings
   rinka produce orders --file orders.txt --key-separator : --compression zstd
   rinka produce orders --header source=import --partition 3 < lines.txt
-  echo '{\"key\": \"a\", \"value\": {\"n\": 1}, \"headers\": {\"h\": \"x\"}}' | rinka produce orders --json
+  echo '{\"key\": \"a\", \"value\": {\"n\": 1}}' | rinka produce orders --json
   rinka consume old --until end --output json | rinka produce new --json
 
-A record with a key goes to the partition that Kafka's default partitioner gives it (murmur2); others stay with one partition for a
-batch. With --acks all, batches are sent again without doubles. The topic is made on demand where the broker allows that.
+A record with a key goes to the partition that Kafka's default partitioner gives it (murmur2);
+others stay with one partition for a batch. With --acks all, batches are sent again without
+doubles. The topic is made on demand where the broker allows that.
 
-An object of --json has any of key, value, headers, partition, timestamp (milliseconds or RFC 3339); keyBase64 and valueBase64
-for bytes that are no text. A value that is not a string is written as the JSON it is; null is a tombstone.
+An object of --json has any of key, value, headers, partition, timestamp (milliseconds or
+RFC 3339); keyBase64 and valueBase64 are for bytes that are no text. A value that is no string
+is written as the JSON it is; null is a tombstone.
 
 Exit code: 1 when any line was not acknowledged; the lines are named.")]
 pub(crate) struct Produce {
     #[command(flatten)]
     connect: ConnectArguments,
+    /// Where the records go
     topic: String,
     /// Read this file instead of the standard input
     #[arg(long, short, value_name = "FILE")]

@@ -14,6 +14,13 @@ use super::failure::{Result, usage};
 
 /// List, describe, create, delete and change topics
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  rinka topic list
+  rinka topic create orders --partitions 12
+  rinka topic alter orders --config retention.ms=86400000
+  rinka topic describe orders
+  rinka topic delete orders")]
 pub(crate) enum Topic {
     List(list::List),
     Describe(describe::Describe),

@@ -122,7 +122,11 @@ impl Running {
     /// Ctrl-C, and its exit code.
     pub(crate) fn interrupt(mut self) -> i32 {
         let sent = Command::new("sh")
-            .args(["-c", &format!("kill -INT {}", self.child.id())])
+            // Twice at once, as `timeout` does it: that is one request.
+            .args([
+                "-c",
+                &format!("kill -INT {0}; kill -INT {0}", self.child.id()),
+            ])
             .status()
             .expect("there is a sh");
         assert!(sent.success(), "it ended before it was asked to");

@@ -4,7 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Instant;
 
-use crate::run::{rinka, shared, topic};
+use crate::run::{fresh_name, rinka, rinka_with, shared, topic};
+use crate::support::broker::{Broker, BrokerSettings};
 
 #[test]
 fn nobody_listens() {
@@ -115,9 +116,25 @@ fn a_command_line_that_makes_no_sense_is_told_from_a_failure() {
 #[test]
 fn what_is_not_there_is_said_with_what_to_do() {
     rinka(shared(), &["consume", "no-such-topic"]).failed(1, "rinka topic create no-such-topic");
-    rinka(shared(), &["produce", "no-such-topic"]).failed(1, "rinka topic create no-such-topic");
     let name = topic("parts", &[]);
     rinka(shared(), &["consume", &name, "--partition", "3"]).failed(1, "has no partition 3");
+}
+
+/// Whether a producer makes a topic by naming it is the broker's own setting.
+#[test]
+fn producing_makes_a_topic_only_where_the_broker_does() {
+    let name = fresh_name("on-demand");
+    let produce = |broker: &Broker| rinka_with(broker.bootstrap(), &["produce", &name], b"a\n");
+    let strict = BrokerSettings::new("core");
+    let generous = strict.clone().with("auto.create.topics.enable", "true");
+    let broker = Broker::start(generous);
+    produce(&broker).succeeded();
+    let read = rinka(broker.bootstrap(), &["consume", &name, "--until", "end"]);
+    assert_eq!(read.succeeded().output, "a\n");
+    if broker.is_rinka() {
+        let broker = Broker::start(strict);
+        produce(&broker).failed(1, &format!("rinka topic create {name}"));
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Layout {
                 out.write_all(b"\t")?;
             }
             match field {
-                Field::Topic => out.write_all(at.topic.as_bytes())?,
+                Field::Topic => self.bytes(out, Some(at.topic.as_bytes()))?,
                 Field::Partition => write!(out, "{}", at.partition)?,
                 Field::Offset => write!(out, "{}", record.offset)?,
                 Field::Timestamp => out.write_all(moment::show(record.timestamp).as_bytes())?,

@@ -25,6 +25,7 @@ pub(crate) struct Delete {
     connect: ConnectArguments,
     #[command(flatten)]
     output: OutputArguments,
+    /// Their names
     #[arg(required = true, value_name = "GROUP")]
     groups: Vec<String>,
 }

@@ -34,8 +34,8 @@ Examples:
   rinka group lag readers --watch 0.5 --topic orders
   rinka group lag readers --output json | jq -s 'map(.lag) | add'
 
-Rate is how many records a second the group commits, between two looks; with --watch. A partition without a committed offset
-has no lag: what its member will do there is not known.")]
+With --watch, the rate is how many records a second the group commits, between two looks.
+A partition without a committed offset has no lag: where its member will begin is not known.")]
 pub(crate) struct Lag {
     #[command(flatten)]
     connect: ConnectArguments,

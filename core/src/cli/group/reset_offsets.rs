@@ -32,6 +32,7 @@ pub(crate) struct ResetOffsets {
     connect: ConnectArguments,
     #[command(flatten)]
     output: OutputArguments,
+    /// Its name
     group: String,
     /// Partitions of this topic, all of them unless some are named; may be repeated
     #[arg(long, value_name = "TOPIC[:PARTITION,...]", value_parser = Scope::parse, required_unless_present = "all_topics")]

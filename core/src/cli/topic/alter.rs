@@ -23,13 +23,14 @@ Examples:
   rinka topic alter orders --delete-config retention.ms          back to the broker's default
   rinka topic alter orders --partitions 24 --dry-run             asks the broker whether it would
 
-Partitions can only be added. Which partition a key goes to depends on their number: records of one key that come later may
-then be in another partition than those before.")]
+Partitions can only be added. Which partition a key goes to depends on their number: records of one
+key that come later may then be in another partition than those before.")]
 pub(crate) struct Alter {
     #[command(flatten)]
     connect: ConnectArguments,
     #[command(flatten)]
     output: OutputArguments,
+    /// Its name
     topic: String,
     /// Partitions that the topic shall have then
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]

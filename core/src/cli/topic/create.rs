@@ -26,6 +26,7 @@ pub(crate) struct Create {
     connect: ConnectArguments,
     #[command(flatten)]
     output: OutputArguments,
+    /// Names of the new topics
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// Partitions of each [default: the broker's num.partitions]

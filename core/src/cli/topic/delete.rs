@@ -22,6 +22,7 @@ pub(crate) struct Delete {
     connect: ConnectArguments,
     #[command(flatten)]
     output: OutputArguments,
+    /// Their names
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// A topic that is not there is no error

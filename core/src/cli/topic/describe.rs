@@ -32,6 +32,7 @@ pub(crate) struct Describe {
     connect: ConnectArguments,
     #[command(flatten)]
     output: OutputArguments,
+    /// Their names
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
 }
