@@ -59,6 +59,8 @@ pub(crate) struct Client {
     bootstrap: Vec<Address>,
     timeout: Duration,
     connections: BTreeMap<Address, Connection>,
+    /// Of the groups that this process deals with.
+    coordinators: BTreeMap<String, Address>,
 }
 
 /// How one try of something ended that may have to be tried again.
@@ -75,6 +77,7 @@ impl Client {
             bootstrap: arguments.bootstrap.clone(),
             timeout: arguments.timeout,
             connections: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
         };
         client.any(client.deadline())?;
         Ok(client)

@@ -206,7 +206,7 @@ impl Producing {
                     }
                 }
             };
-            for (number, line) in lines.map_err(|reason| Failure::Failed(reason))? {
+            for (number, line) in lines.map_err(Failure::Failed)? {
                 self.progress.inc(line.len() as u64 + 1);
                 match self.format.parse(&line, moment::now()) {
                     Ok(record) => self.sender.add(number, record),

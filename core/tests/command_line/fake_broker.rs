@@ -11,15 +11,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use rinka_net::wire::api_versions::{ApiVersion, ApiVersionsResponse};
 use rinka_net::wire::consumer_group_describe as consumer;
+use rinka_net::wire::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
+};
 use rinka_net::wire::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
 use rinka_net::wire::describe_groups as classic;
+use rinka_net::wire::describe_log_dirs::{
+    DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
+    DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use rinka_net::wire::describe_quorum::{
+    DescribeQuorumRequest, DescribeQuorumResponse, PartitionData as QuorumPartition, ReplicaState,
+    TopicData,
+};
 use rinka_net::wire::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use rinka_net::wire::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use rinka_net::wire::heartbeat::HeartbeatResponse;
+use rinka_net::wire::incremental_alter_configs::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
 use rinka_net::wire::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use rinka_net::wire::leave_group::{LeaveGroupRequest, LeaveGroupResponse};
 use rinka_net::wire::list_groups::{ListGroupsResponse, ListedGroup};
@@ -68,6 +82,10 @@ const OFFERED: &[ApiKey] = &[
     ApiKey::ApiVersions,
     ApiKey::DeleteGroups,
     ApiKey::ConsumerGroupDescribe,
+    ApiKey::CreatePartitions,
+    ApiKey::DescribeLogDirs,
+    ApiKey::DescribeQuorum,
+    ApiKey::IncrementalAlterConfigs,
 ];
 
 #[derive(Default)]
@@ -82,6 +100,11 @@ pub(crate) struct State {
     pub(crate) joins: usize,
     /// Members that left.
     pub(crate) left: Vec<String>,
+    /// So many fetches are answered that somebody else leads.
+    pub(crate) moved: usize,
+    /// Keys that were set, and deleted.
+    pub(crate) set: Vec<(String, String)>,
+    pub(crate) deleted: Vec<String>,
 }
 
 #[derive(Default)]
@@ -255,6 +278,10 @@ impl Peer {
             ApiKey::JoinGroup => with!(join),
             ApiKey::SyncGroup => with!(sync),
             ApiKey::LeaveGroup => with!(leave),
+            ApiKey::CreatePartitions => with!(create_partitions),
+            ApiKey::DescribeLogDirs => with!(describe_log_dirs),
+            ApiKey::DescribeQuorum => with!(describe_quorum),
+            ApiKey::IncrementalAlterConfigs => with!(alter_configs),
             ApiKey::Heartbeat => {
                 let rebalance = state.rebalances > 0;
                 state.rebalances = state.rebalances.saturating_sub(1);
@@ -334,10 +361,23 @@ impl State {
     }
 
     /// All records of a partition from the offset on, in one batch from [`EARLIEST`] on, as a broker would have it.
-    fn fetch(&self, request: &FetchRequest) -> FetchResponse {
+    fn fetch(&mut self, request: &FetchRequest) -> FetchResponse {
         let mut responses = Vec::new();
         for topic in &request.topics {
             for partition in &topic.partitions {
+                if self.moved > 0 {
+                    self.moved -= 1;
+                    responses.push(FetchableTopicResponse {
+                        topic: topic.topic.clone(),
+                        topic_id: topic.topic_id,
+                        partitions: vec![PartitionData {
+                            partition_index: partition.partition,
+                            error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                            ..Default::default()
+                        }],
+                    });
+                    continue;
+                }
                 let end = self.ends[&partition.partition];
                 if partition.fetch_offset >= end {
                     continue;
@@ -633,6 +673,136 @@ impl State {
             self.left.push(request.member_id.to_string());
         }
         LeaveGroupResponse::default()
+    }
+}
+
+/// What administrators ask for.
+impl State {
+    /// Adds empty partitions; never takes any away.
+    fn create_partitions(
+        &mut self,
+        request: CreatePartitionsRequest,
+        _: ErrorCode,
+    ) -> CreatePartitionsResponse {
+        let validate_only = request.validate_only;
+        let results = request.topics.into_iter().map(|topic| {
+            let before = i32::try_from(self.ends.len()).expect("few");
+            let error_code = if topic.count <= before {
+                ErrorCode::INVALID_PARTITIONS
+            } else {
+                ErrorCode::NONE
+            };
+            for partition in before..topic.count {
+                if !validate_only {
+                    self.ends.insert(partition, EARLIEST);
+                }
+            }
+            CreatePartitionsTopicResult {
+                name: topic.name,
+                error_code,
+                error_message: error_code
+                    .is_error()
+                    .then(|| "would not be an increase".into()),
+            }
+        });
+        CreatePartitionsResponse {
+            results: results.collect(),
+            ..Default::default()
+        }
+    }
+
+    /// 100 bytes of each partition, on one disk; another disk is broken.
+    fn describe_log_dirs(
+        &self,
+        _: DescribeLogDirsRequest,
+        _: ErrorCode,
+    ) -> DescribeLogDirsResponse {
+        let partitions = self.ends.keys().map(|partition| DescribeLogDirsPartition {
+            partition_index: *partition,
+            partition_size: 100,
+            ..Default::default()
+        });
+        let good = DescribeLogDirsResult {
+            log_dir: "/data/one".into(),
+            topics: vec![DescribeLogDirsTopic {
+                name: TOPIC.into(),
+                partitions: partitions.collect(),
+            }],
+            total_bytes: 1 << 30,
+            usable_bytes: 1 << 20,
+            ..Default::default()
+        };
+        let broken = DescribeLogDirsResult {
+            error_code: ErrorCode::KAFKA_STORAGE_ERROR,
+            log_dir: "/data/two".into(),
+            ..Default::default()
+        };
+        DescribeLogDirsResponse {
+            results: vec![good, broken],
+            ..Default::default()
+        }
+    }
+
+    /// Two voters and an observer.
+    fn describe_quorum(&self, _: DescribeQuorumRequest, _: ErrorCode) -> DescribeQuorumResponse {
+        let replica = |replica_id, log_end_offset| ReplicaState {
+            replica_id,
+            log_end_offset,
+            ..Default::default()
+        };
+        DescribeQuorumResponse {
+            topics: vec![TopicData {
+                topic_name: "__cluster_metadata".into(),
+                partitions: vec![QuorumPartition {
+                    leader_id: 1,
+                    leader_epoch: 5,
+                    high_watermark: 95,
+                    current_voters: vec![replica(1, 100), replica(2, 95)],
+                    observers: vec![replica(3, 40)],
+                    ..Default::default()
+                }],
+            }],
+            ..Default::default()
+        }
+    }
+
+    fn alter_configs(
+        &mut self,
+        request: IncrementalAlterConfigsRequest,
+        _: ErrorCode,
+    ) -> IncrementalAlterConfigsResponse {
+        let validate_only = request.validate_only;
+        let responses = request.resources.into_iter().map(|resource| {
+            let good = |name: &str| name.contains('.');
+            let refused = resource.configs.iter().any(|config| !good(&config.name));
+            for config in resource.configs {
+                let name = config.name.to_string();
+                match (
+                    refused || validate_only,
+                    config.config_operation,
+                    config.value,
+                ) {
+                    (true, _, _) => {}
+                    (false, 0, Some(value)) => self.set.push((name, value.to_string())),
+                    (false, 1, None) => self.deleted.push(name),
+                    other => panic!("{other:?} is neither setting nor deleting"),
+                }
+            }
+            AlterConfigsResourceResponse {
+                error_code: if refused {
+                    ErrorCode::INVALID_CONFIG
+                } else {
+                    ErrorCode::NONE
+                },
+                error_message: refused.then(|| "no such key".into()),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+            }
+        });
+        IncrementalAlterConfigsResponse {
+            responses: responses.collect(),
+            ..Default::default()
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `cargo test -p rinka-core --test command_line`
 //! - `RINKA_TEST_BOOTSTRAP=host:port`: against a broker that runs already, Apache Kafka too.
 
+mod admin;
 mod fake_broker;
 mod groups;
 mod records;

@@ -150,6 +150,10 @@ impl Drop for Running {
 }
 
 /// The broker that most tests of this suite share.
+#[expect(
+    clippy::zombie_processes,
+    reason = "the one that watches ends after this process, on purpose"
+)]
 pub(crate) fn shared() -> &'static str {
     static BROKER: OnceLock<Broker> = OnceLock::new();
     let broker = BROKER.get_or_init(|| {

@@ -11,6 +11,15 @@ use crate::cli::output::printable;
 
 impl Client {
     pub(crate) fn coordinator(&mut self, group: &str, deadline: Deadline) -> Result<Address> {
+        if let Some(known) = self.coordinators.get(group) {
+            return Ok(known.clone());
+        }
+        let found = self.find_coordinator(group, deadline)?;
+        self.coordinators.insert(group.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn find_coordinator(&mut self, group: &str, deadline: Deadline) -> Result<Address> {
         let key = Text::from(group.to_owned());
         let request = FindCoordinatorRequest {
             key: key.clone(),
@@ -67,7 +76,16 @@ impl Client {
     ) -> Result<R> {
         self.retrying(deadline, |client| {
             let address = client.coordinator(group, deadline)?;
-            let response: R = client.call_at_most(&address, api, version_max, request, deadline)?;
+            let response: Result<R> =
+                client.call_at_most(&address, api, version_max, request, deadline);
+            let moved = match &response {
+                Ok(response) => is_passing(error_of(response)),
+                Err(_) => true,
+            };
+            if moved {
+                client.coordinators.remove(group);
+            }
+            let response = response?;
             let code = error_of(&response);
             if is_passing(code) {
                 let text = explain(code, None);

@@ -14,7 +14,7 @@ use rinka_net::wire::sync_group::{
 use rinka_net::wire::{ApiKey, ErrorCode, Text};
 
 use super::range;
-use crate::cli::client::{Attempt, Client, Deadline, TopicPartition, explain, is_passing};
+use crate::cli::client::{Client, Deadline, TopicPartition, explain};
 use crate::cli::failure::{Failure, Result, failed};
 use crate::cli::group::consumer_protocol;
 use crate::cli::group::offsets::{Committer, commit, committed};
@@ -274,16 +274,16 @@ impl Member {
         }
         let deadline = client.deadline();
         let refused = commit(client, &self.committer(), positions, deadline)?;
-        for (at, code) in refused {
-            if self.must_rejoin(code) {
-                let group = printable(&self.group);
-                remark(format_args!(
-                    "rinka: group {group} was sharing out anew; the last offsets were not committed"
-                ));
-                return Ok(());
-            }
+        let Some((at, code)) = refused.into_iter().next() else {
+            return Ok(());
+        };
+        if !self.must_rejoin(code) {
             return failed(format!("{at}: not committed: {}", explain(code, None)));
         }
+        let group = printable(&self.group);
+        remark(format_args!(
+            "rinka: group {group} was sharing out anew; the last offsets were not committed"
+        ));
         Ok(())
     }
 
@@ -301,21 +301,18 @@ impl Member {
             }],
         };
         let deadline = client.deadline();
-        let left = client.retrying(deadline, |client| {
-            let coordinator = client.coordinator(&self.group, deadline)?;
-            let response: LeaveGroupResponse =
-                client.call(&coordinator, ApiKey::LeaveGroup, &request, deadline)?;
-            Ok(if is_passing(response.error_code) {
-                Attempt::Again(explain(response.error_code, None))
-            } else {
-                // Whatever else it says, we are no member any more.
-                Attempt::Done(())
-            })
-        });
+        let left: Result<LeaveGroupResponse> = client.ask_coordinator(
+            &self.group,
+            ApiKey::LeaveGroup,
+            i16::MAX,
+            &request,
+            |response: &LeaveGroupResponse| response.error_code,
+            deadline,
+        );
         match left {
-            // The session times out on its own.
-            Err(Failure::Connection(_)) => Ok(()),
-            left => left,
+            // Whatever the answer says, we are no member any more; without one the session times out on its own.
+            Ok(_) | Err(Failure::Connection(_)) => Ok(()),
+            Err(failure) => Err(failure),
         }
     }
 }

@@ -199,6 +199,7 @@ impl<'a> Transactions<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rinka_storage::compression::Codec;
     use rinka_storage::leader_epoch::LeaderEpoch;
     use rinka_storage::offset::Offset;
@@ -302,6 +303,37 @@ mod tests {
         assert_eq!(offsets(&parts, 0, &aborted), (vec![1, 4], 6));
         // Who reads the uncommitted is told of no aborted transaction.
         assert_eq!(offsets(&parts, 0, &[]), (vec![0, 1, 4], 6));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_broker_sends_is_read_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            changes in proptest::collection::vec((0_usize..200, any::<u8>()), 0..6),
+            sum: bool,
+            from in -5_i64..20,
+        ) {
+            let _ = unpack(&[Bytes::from(bytes)], from, &[], |_| Ok(Flow::More));
+            let mut damaged = batch(Codec::None, 3, 5).to_vec();
+            for (at, byte) in changes {
+                let place = at % damaged.len();
+                damaged[place] = byte;
+            }
+            if sum {
+                // So that what is behind the sum is looked at, too.
+                let sum = crc32c::crc32c(&damaged[21..]);
+                damaged[17..21].copy_from_slice(&sum.to_be_bytes());
+            }
+            let mut last = from;
+            let next = unpack(&[Bytes::from(damaged)], from, &[], |record| {
+                last = record.offset;
+                Ok(Flow::More)
+            });
+            prop_assert!(last >= from);
+            if let Ok(next) = next {
+                prop_assert!(next >= from);
+            }
+        }
     }
 
     #[test]

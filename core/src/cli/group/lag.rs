@@ -121,6 +121,7 @@ pub(super) fn run(arguments: &Lag) -> Result<()> {
                         .committed_offset
                         .and_then(|committed| rates.on_offset(at, committed, begun));
                 }
+                rates.on_look_end();
                 show(&mut screen, &rows, &missing, arguments)?;
             }
             // It may come back: whoever watches wants to see that too.
