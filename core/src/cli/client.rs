@@ -58,6 +58,8 @@ impl ConnectArguments {
 pub(crate) struct Client {
     bootstrap: Vec<Address>,
     timeout: Duration,
+    /// The brokers of the last metadata, for when none of `bootstrap` is there any more.
+    learned: Vec<Address>,
     connections: BTreeMap<Address, Connection>,
     /// Of the groups that this process deals with.
     coordinators: BTreeMap<String, Address>,
@@ -76,6 +78,7 @@ impl Client {
         let mut client = Self {
             bootstrap: arguments.bootstrap.clone(),
             timeout: arguments.timeout,
+            learned: Vec::new(),
             connections: BTreeMap::new(),
             coordinators: BTreeMap::new(),
         };
@@ -90,17 +93,21 @@ impl Client {
 
     /// A broker that is connected or can be.
     pub(crate) fn any(&mut self, deadline: Deadline) -> Result<Address> {
-        let known = self.bootstrap.iter().chain(self.connections.keys());
-        if let Some(address) = known
-            .clone()
-            .find(|address| self.connections.contains_key(*address))
-        {
+        let known: Vec<Address> = self
+            .bootstrap
+            .iter()
+            .chain(&self.learned)
+            .cloned()
+            .collect();
+        let connected = |address: &&Address| self.connections.contains_key(*address);
+        if let Some(address) = known.iter().find(connected) {
             return Ok(address.clone());
         }
-        let mut reasons = Vec::new();
-        for address in self.bootstrap.clone() {
+        let mut reasons: Vec<String> = Vec::new();
+        for address in known {
             match self.connection(&address, deadline) {
                 Ok(_) => return Ok(address),
+                Err(Failure::Connection(reason)) if reasons.contains(&reason) => {}
                 Err(Failure::Connection(reason)) => reasons.push(reason),
                 Err(other) => return Err(other),
             }

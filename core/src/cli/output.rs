@@ -100,9 +100,8 @@ impl Paint {
     /// On a terminal, unless NO_COLOR is set to anything (no-color.org) or the terminal says that it is dumb.
     pub(crate) fn of_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
-            on: io::stdout().is_terminal() && !refused && !dumb,
+            on: io::stdout().is_terminal() && !refused && !is_dumb(),
         }
     }
 
@@ -119,6 +118,11 @@ impl Paint {
             Colour::Yellow => ("\x1b[33m", "\x1b[0m"),
         }
     }
+}
+
+/// Whether the terminal says that it knows no control sequences.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// A remark for whoever watches; results go to standard output.

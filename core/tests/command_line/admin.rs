@@ -130,3 +130,31 @@ fn a_leader_that_moved_is_looked_for_until_the_deadline() {
         rinka(&broker.bootstrap, &impatient).failed(1, "NOT_LEADER_OR_FOLLOWER");
     });
 }
+
+#[test]
+fn a_topic_in_trouble_is_described_at_once() {
+    check(|broker| {
+        broker.state.lock().expect("no panic while held").leaderless = vec![1];
+        let begun = std::time::Instant::now();
+        let described = rinka(&broker.bootstrap, &["topic", "describe", TOPIC]).succeeded();
+        assert!(begun.elapsed().as_secs() < 10, "it waits for a leader");
+        let lines: Vec<Vec<&str>> = described
+            .output
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(lines[2][..2], ["0", "1"]);
+        assert_eq!(lines[3][..2], ["1", "none"]);
+        assert!(
+            described.output.contains("a.secret=(hidden)"),
+            "{described:?}"
+        );
+        let listed = rinka(&broker.bootstrap, &["topic", "list"])
+            .succeeded()
+            .output;
+        assert!(listed.contains("1 without a leader"), "{listed}");
+        // What needs the leader waits for it, and says so.
+        let consume = ["consume", TOPIC, "--until", "end", "--timeout", "0.5"];
+        rinka(&broker.bootstrap, &consume).failed(1, "LEADER_NOT_AVAILABLE");
+    });
+}

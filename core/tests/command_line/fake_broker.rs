@@ -17,6 +17,10 @@ use rinka_net::wire::create_partitions::{
 use rinka_net::wire::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
+use rinka_net::wire::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult,
+};
 use rinka_net::wire::describe_groups as classic;
 use rinka_net::wire::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
@@ -83,6 +87,7 @@ const OFFERED: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::ConsumerGroupDescribe,
     ApiKey::CreatePartitions,
+    ApiKey::DescribeConfigs,
     ApiKey::DescribeLogDirs,
     ApiKey::DescribeQuorum,
     ApiKey::IncrementalAlterConfigs,
@@ -102,6 +107,8 @@ pub(crate) struct State {
     pub(crate) left: Vec<String>,
     /// So many fetches are answered that somebody else leads.
     pub(crate) moved: usize,
+    /// Partitions without a leader.
+    pub(crate) leaderless: Vec<i32>,
     /// Keys that were set, and deleted.
     pub(crate) set: Vec<(String, String)>,
     pub(crate) deleted: Vec<String>,
@@ -279,6 +286,7 @@ impl Peer {
             ApiKey::SyncGroup => with!(sync),
             ApiKey::LeaveGroup => with!(leave),
             ApiKey::CreatePartitions => with!(create_partitions),
+            ApiKey::DescribeConfigs => with!(describe_configs),
             ApiKey::DescribeLogDirs => with!(describe_log_dirs),
             ApiKey::DescribeQuorum => with!(describe_quorum),
             ApiKey::IncrementalAlterConfigs => with!(alter_configs),
@@ -323,7 +331,11 @@ impl State {
     fn metadata(&self, request: MetadataRequest, port: u16) -> MetadataResponse {
         let partitions = self.ends.keys().map(|partition| MetadataPartition {
             partition_index: *partition,
-            leader_id: 1,
+            leader_id: if self.leaderless.contains(partition) {
+                -1
+            } else {
+                1
+            },
             replica_nodes: vec![1],
             isr_nodes: vec![1],
             ..Default::default()
@@ -706,6 +718,33 @@ impl State {
             }
         });
         CreatePartitionsResponse {
+            results: results.collect(),
+            ..Default::default()
+        }
+    }
+
+    /// One key, whose value is a secret.
+    fn describe_configs(
+        &self,
+        request: DescribeConfigsRequest,
+        _: ErrorCode,
+    ) -> DescribeConfigsResponse {
+        let results = request.resources.into_iter().map(|resource| {
+            let secret = DescribeConfigsResourceResult {
+                name: "a.secret".into(),
+                value: None,
+                config_source: 1,
+                is_sensitive: true,
+                ..Default::default()
+            };
+            DescribeConfigsResult {
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+                configs: vec![secret],
+                ..Default::default()
+            }
+        });
+        DescribeConfigsResponse {
             results: results.collect(),
             ..Default::default()
         }

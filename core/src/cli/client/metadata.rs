@@ -164,11 +164,13 @@ impl Client {
             if code.is_error() {
                 return failed(explain(code, None));
             }
-            Ok(Attempt::Done(Metadata::from_response(response)))
+            let metadata = Metadata::from_response(response);
+            client.learned = metadata.brokers.values().cloned().collect();
+            Ok(Attempt::Done(metadata))
         })
     }
 
-    /// As [`Client::metadata`], where every topic must be there and without an error. Waits for a leader of each partition.
+    /// As [`Client::metadata`], where every topic must be there and without an error. Its partitions may be without a leader.
     pub(crate) fn existing_topics(
         &mut self,
         topics: &[String],
@@ -191,15 +193,6 @@ impl Client {
                 }
                 if code.is_error() {
                     return failed(format!("topic {shown}: {}", explain(code, None)));
-                }
-                let leaderless = topic
-                    .into_iter()
-                    .flat_map(|topic| &topic.partitions)
-                    .find(|(_, partition)| !metadata.brokers.contains_key(&partition.leader));
-                if let Some((partition, _)) = leaderless {
-                    return Ok(Attempt::Again(format!(
-                        "partition {partition} of topic {shown} has no leader"
-                    )));
                 }
             }
             Ok(Attempt::Done(metadata))

@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::cli::failure::Result;
-use crate::cli::output::{Paint, printable};
+use crate::cli::output::{Paint, is_dumb, printable};
 
 const HIDE_CURSOR: &str = "\x1b[?25l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
@@ -22,10 +22,10 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Nothing where the standard output is no terminal.
+    /// Nothing where the standard output is no terminal, or one that cannot move its cursor.
     pub(super) fn open(paint: Paint) -> Option<Self> {
         let mut out = io::stdout().lock();
-        if !out.is_terminal() || write!(out, "{HIDE_CURSOR}{CLEAR}").is_err() {
+        if !out.is_terminal() || is_dumb() || write!(out, "{HIDE_CURSOR}{CLEAR}").is_err() {
             return None;
         }
         Some(Self { paint })
