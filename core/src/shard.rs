@@ -387,12 +387,12 @@ impl Shard {
             .or_insert_with(|| Rc::clone(partition));
     }
 
-    /// Waits until one of the partitions has more committed than was seen, the deadline comes, or the broker stops.
+    /// Waits until one of the partitions has more committed than was seen, or the broker stops; `false`: the deadline came.
     pub(crate) async fn wait_for_more(
         self: &Rc<Self>,
         seen: &[(TopicPartition, Offset)],
         deadline: Duration,
-    ) {
+    ) -> bool {
         let (bell, rung) = flume::bounded(1);
         let left = deadline.saturating_sub(self.now());
         let mut owners: Vec<usize> = seen.iter().map(|(name, _)| self.owner(*name)).collect();
@@ -421,12 +421,12 @@ impl Shard {
                 std::future::ready(())
             };
             if self.start_on(owner, Lane::Read, watch).await.is_err() {
-                return;
+                return true;
             }
         }
         // Who else holds the bell are the watches: it is rung by them, or dropped by them all at the deadline.
         drop(bell);
-        let _ = rung.recv_async().await;
+        rung.recv_async().await.is_ok()
     }
 
     /// The broker is about to end: nobody should wait for anything that takes long.

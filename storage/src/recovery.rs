@@ -17,6 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::disk::{Disk, is_full};
 use crate::journal::block::{Entry, EntryKind};
 use crate::journal::replay::{Replay, ReplayedBlock};
+use crate::lanes;
 use crate::log::{Log, LogCheckpoint, LogConfig, Place, SegmentName};
 use crate::offset::Offset;
 use crate::planted::{Planted, planted};
@@ -30,6 +31,9 @@ const REPLAY_BYTES_MAX: usize = 64 << 20;
 
 /// Files that wait to be synced while the journals are replayed: each keeps a descriptor.
 const UNSYNCED_FILES_MAX: usize = 256;
+
+/// Logs that are brought to their segments at a time.
+const WRITES_AT_A_TIME: usize = 16;
 
 /// The most that is believed of a checkpoint file: a hundred bytes and more for each of a million partitions.
 const CHECKPOINT_BYTES_MAX: u64 = 1 << 30;
@@ -414,14 +418,20 @@ impl<D: Disk> Recovery<D> {
     }
 
     async fn write_back(&mut self) -> Result<(), RecoveryError> {
-        for log in self.logs.values() {
-            while self.files.write_next(log).await? {}
-            if self.files.unsynced_files() >= UNSYNCED_FILES_MAX {
+        let logs: Vec<&LogHandle> = self.logs.values().collect();
+        // A new partition's file and its directory's both wait to be synced.
+        for some in logs.chunks(UNSYNCED_FILES_MAX / 4) {
+            let work = some.iter().map(async |log| {
+                while self.files.write_next(log).await? {}
+                let end = log.borrow().end();
+                log.borrow_mut().evict(end);
+                Ok(())
+            });
+            lanes::to_the_end(WRITES_AT_A_TIME, work).await?;
+            if self.files.unsynced_files() >= UNSYNCED_FILES_MAX / 2 {
                 self.changed.extend(self.files.unsynced_logs());
                 self.files.sync().await?;
             }
-            let end = log.borrow().end();
-            log.borrow_mut().evict(end);
         }
         self.bytes_in_memory = 0;
         Ok(())

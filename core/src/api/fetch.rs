@@ -272,7 +272,10 @@ async fn read_or_wait(
                 Some((part.name, result.high_watermark))
             })
             .collect();
-        shard.wait_for_more(&seen, deadline).await;
+        if !shard.wait_for_more(&seen, deadline).await {
+            // Nothing has come that was looked for.
+            return results;
+        }
     }
 }
 
