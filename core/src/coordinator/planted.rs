@@ -25,6 +25,15 @@ pub(crate) enum Planted {
 }
 
 #[cfg(test)]
+pub(crate) use switch::{plant, planted};
+
+/// There are none.
+#[cfg(not(test))]
+pub(crate) const fn planted(_bug: Planted) -> bool {
+    false
+}
+
+#[cfg(test)]
 mod switch {
     use std::cell::Cell;
 
@@ -42,13 +51,4 @@ mod switch {
     pub(crate) fn planted(bug: Planted) -> bool {
         CHOSEN.get() == Some(bug)
     }
-}
-
-#[cfg(test)]
-pub(crate) use switch::{plant, planted};
-
-/// There are none.
-#[cfg(not(test))]
-pub(crate) const fn planted(_bug: Planted) -> bool {
-    false
 }

@@ -75,3 +75,27 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::broker::BrokerConfig;
+
+    #[test]
+    fn without_configuration_the_limits_are_those_of_kafka() {
+        let config = BrokerConfig::default();
+        let settings = Settings::new(&config.group, &config.offsets);
+        let expected = Settings {
+            initial_rebalance_delay: Duration::from_secs(3),
+            session_timeout_ms_min: 6_000,
+            session_timeout_ms_max: 1_800_000,
+            group_size_max: 2_147_483_647,
+            offset_metadata_max: 4096,
+            offsets_retention_ms: 7 * 24 * 3_600_000,
+            offsets_check_interval: Duration::from_secs(600),
+            bounds: Bounds::default(),
+        };
+        assert_eq!(settings, expected);
+        assert_eq!(config.offsets.topic.partitions, 50);
+    }
+}

@@ -9,6 +9,7 @@
 //! ```
 
 mod client;
+mod hostile;
 mod invariants;
 mod world;
 
