@@ -2,11 +2,11 @@
 //!
 //! Nothing may panic, every count must stay true, and everybody must be answered once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::super::error::AppendFailure;
+use super::super::error::{AppendFailure, GroupError};
 use super::super::records::EncodedRecord;
 use super::super::request::{
     HeartbeatRequest, JoinRequest, LeaveRequest, LeavingMember, OffsetCommitRequest,
@@ -19,8 +19,17 @@ use super::Random;
 
 const GROUPS: &[&str] = &["", "a", "b"];
 const TOPICS: &[&str] = &["t", "u", "v"];
-const STEPS: u64 = 300;
-const SEEDS: u64 = 2_000;
+const STEPS: u64 = 1_000;
+const SEEDS: u64 = 1_000;
+
+/// As whom a request comes. Half of them are as the last answers had it, and the others mixed.
+#[derive(Clone, Debug)]
+struct Identity {
+    group: &'static str,
+    instance_id: Option<&'static str>,
+    member_id: String,
+    generation: i32,
+}
 
 struct Stranger {
     random: Random,
@@ -28,8 +37,9 @@ struct Stranger {
     coordinator: Coordinator<u64>,
     settings: Settings,
     /// Ids that were given out, and some that never were.
-    member_ids: Vec<String>,
-    open: BTreeSet<u64>,
+    known: Vec<Identity>,
+    /// Who waits, and with what a join named itself.
+    open: BTreeMap<u64, Identity>,
     tokens: u64,
     under_way: BTreeMap<AppendId, Vec<EncodedRecord>>,
     log: Vec<EncodedRecord>,
@@ -72,8 +82,8 @@ impl Stranger {
             },
             coordinator: Coordinator::new(settings.clone()),
             settings,
-            member_ids: vec![String::new(), String::new(), "nobody".to_owned()],
-            open: BTreeSet::new(),
+            known: Vec::new(),
+            open: BTreeMap::new(),
             tokens: 0,
             under_way: BTreeMap::new(),
             log: Vec::new(),
@@ -90,17 +100,32 @@ impl Stranger {
         numbers[self.random.below(numbers.len() as u64) as usize]
     }
 
-    fn member_id(&mut self) -> String {
-        let recent = self.member_ids.len().saturating_sub(12);
-        let from = if self.random.one_in(2) { recent } else { 0 };
-        let at = from as u64 + self.random.below((self.member_ids.len() - from) as u64);
-        self.member_ids[at as usize].clone()
+    fn recent(&mut self) -> Option<Identity> {
+        let from = self.known.len().saturating_sub(6);
+        let count = (self.known.len() - from) as u64;
+        (count > 0).then(|| self.known[from + self.random.below(count) as usize].clone())
     }
 
-    fn instance_id(&mut self) -> Option<&'static str> {
-        match self.random.below(4) {
+    fn whom(&mut self) -> Identity {
+        let recent = self.recent();
+        if let Some(recent) = &recent
+            && !self.random.one_in(4)
+        {
+            return recent.clone();
+        }
+        let mut member_id = recent.map(|recent| recent.member_id).unwrap_or_default();
+        if self.random.one_in(2) {
+            member_id = self.of(&["", "", "nobody"]).to_owned();
+        }
+        let instance_id = match self.random.below(4) {
             0 => Some(self.of(&["i", "j", ""])),
             _ => None,
+        };
+        Identity {
+            group: self.of(GROUPS),
+            instance_id,
+            member_id,
+            generation: self.number(&[-1, -1, 0, 1, 2]),
         }
     }
 
@@ -133,33 +158,35 @@ impl Stranger {
         }
     }
 
-    fn token(&mut self) -> u64 {
+    fn token(&mut self, whom: &Identity) -> u64 {
         self.tokens += 1;
-        self.open.insert(self.tokens);
+        self.open.insert(self.tokens, whom.clone());
         self.tokens
     }
 
     fn join(&mut self) {
-        let member_id = self.member_id();
-        let token = self.token();
+        let whom = self.whom();
+        let token = self.token(&whom);
         let uuid = format!("{token:036}");
         let metadata: &[&[u8]] = &[b"", b"x", &[0; 600], b"\x00\x00\x00\x00\x00\x01\x00\x01t"];
-        let protocols = (0..self.random.below(3)).map(|_| {
-            let name = ["range", "sticky"][self.random.below(2) as usize];
+        let protocols = (0..1 + self.random.below(3)).map(|_| {
+            let name = ["range", "range", "sticky"][self.random.below(3) as usize];
             let at = self.random.below(metadata.len() as u64) as usize;
             (name, metadata[at])
         });
         let protocols = protocols.collect();
         let request = JoinRequest {
-            group_id: self.of(GROUPS),
-            member_id: &member_id,
-            instance_id: self.instance_id(),
+            group_id: whom.group,
+            member_id: &whom.member_id,
+            instance_id: whom.instance_id,
             client_id: self.of(&["", "client"]),
             client_host: "",
             new_member_uuid: &uuid,
-            session_timeout_ms: self.number(&[-1, 0, 1, 10_000, 60_000, i32::MAX]),
+            session_timeout_ms: self.number(&[-1, 0, 1, 60_000, 60_000, 60_000, i32::MAX]),
             rebalance_timeout_ms: self.number(&[-1, 0, 1, 10_000, i32::MAX, i32::MIN]),
-            protocol_type: self.of(&["consumer", "consumer", "connect", ""]),
+            protocol_type: self.of(&[
+                "consumer", "consumer", "consumer", "consumer", "connect", "",
+            ]),
             protocols,
             requires_known_member_id: self.random.one_in(2),
             supports_skipping_assignment: self.random.one_in(2),
@@ -169,9 +196,9 @@ impl Stranger {
     }
 
     fn sync(&mut self) {
-        let member_id = self.member_id();
-        let others = [self.member_id(), self.member_id()];
-        let token = self.token();
+        let whom = self.whom();
+        let others = [whom.member_id.clone(), self.whom().member_id];
+        let token = self.token(&whom);
         let large = [0; 600];
         let assignments = others.iter().map(|id| {
             let assignment: &[u8] = match self.random.one_in(4) {
@@ -182,10 +209,10 @@ impl Stranger {
         });
         let assignments = assignments.collect();
         let request = SyncRequest {
-            group_id: self.of(GROUPS),
-            generation: self.number(&[-1, 0, 1, 2, 3, 4]),
-            member_id: &member_id,
-            instance_id: self.instance_id(),
+            group_id: whom.group,
+            generation: whom.generation,
+            member_id: &whom.member_id,
+            instance_id: whom.instance_id,
             protocol_type: self.random.one_in(4).then_some("consumer"),
             protocol_name: self.random.one_in(4).then_some("range"),
             assignments,
@@ -195,28 +222,29 @@ impl Stranger {
     }
 
     fn heartbeat(&mut self) {
-        let member_id = self.member_id();
-        let token = self.token();
+        let whom = self.whom();
+        let token = self.token(&whom);
         let request = HeartbeatRequest {
-            group_id: self.of(GROUPS),
-            generation: self.number(&[-1, 0, 1, 2, 3]),
-            member_id: &member_id,
-            instance_id: self.instance_id(),
+            group_id: whom.group,
+            generation: whom.generation,
+            member_id: &whom.member_id,
+            instance_id: whom.instance_id,
         };
         self.coordinator
             .on_heartbeat(&request, token, self.time, &mut self.out);
     }
 
     fn leave(&mut self) {
-        let ids = [self.member_id(), self.member_id()];
-        let token = self.token();
-        let members = ids.iter().map(|member_id| LeavingMember {
-            member_id,
-            instance_id: self.instance_id(),
+        let whom = self.whom();
+        let token = self.token(&whom);
+        let members = [whom.clone(), self.whom()];
+        let members = members.iter().map(|member| LeavingMember {
+            member_id: &member.member_id,
+            instance_id: member.instance_id,
         });
         let members = members.collect();
         let request = LeaveRequest {
-            group_id: self.of(GROUPS),
+            group_id: whom.group,
             members,
         };
         self.coordinator
@@ -224,8 +252,8 @@ impl Stranger {
     }
 
     fn commit(&mut self) {
-        let member_id = self.member_id();
-        let token = self.token();
+        let whom = self.whom();
+        let token = self.token(&whom);
         let offsets = (0..self.random.below(4)).map(|_| OffsetToCommit {
             partition: self.random.below(3) as i32 - 1,
             offset: self.random.below(100) as i64 - 1,
@@ -240,10 +268,10 @@ impl Stranger {
         };
         let retentions = [None, None, Some(i64::MAX), Some(i64::MIN), Some(50_000)];
         let request = OffsetCommitRequest {
-            group_id: self.of(GROUPS),
-            generation: self.number(&[-1, -1, 0, 1, 2]),
-            member_id: &member_id,
-            instance_id: self.instance_id(),
+            group_id: whom.group,
+            generation: whom.generation,
+            member_id: &whom.member_id,
+            instance_id: whom.instance_id,
             retention_ms: retentions[self.random.below(5) as usize],
             reports_unknown_group: self.random.one_in(2),
             topics: vec![topic],
@@ -255,13 +283,19 @@ impl Stranger {
     fn remove(&mut self) {
         match self.random.below(3) {
             0 => {
-                let token = self.token();
+                let token = {
+                    let whom = self.whom();
+                    self.token(&whom)
+                };
                 let groups = [self.of(GROUPS), self.of(GROUPS), "unknown"];
                 self.coordinator
                     .on_delete_groups(&groups, token, self.time, &mut self.out);
             }
             1 => {
-                let token = self.token();
+                let token = {
+                    let whom = self.whom();
+                    self.token(&whom)
+                };
                 let request = OffsetDeleteRequest {
                     group_id: self.of(GROUPS),
                     topics: vec![(self.of(TOPICS), vec![0, 1, 0])],
@@ -307,7 +341,7 @@ impl Stranger {
     }
 
     fn pass(&mut self) {
-        let ms = self.number(&[0, 1, 3_000, 10_000, 60_000, 200_000]);
+        let ms = self.number(&[0, 1, 3_000, 3_000, 6_000, 6_000, 20_000, 200_000]);
         self.time.now += Duration::from_millis(ms as u64);
         self.time.wall_ms += i64::from(ms);
         let out = &mut self.out;
@@ -345,13 +379,19 @@ impl Stranger {
                     self.under_way.insert(id, records);
                 }
                 Action::Answer { token, response } => {
-                    assert!(self.open.remove(&token), "{token} is told {response:?}");
+                    let whom = self.open.remove(&token);
+                    let mut whom = whom.unwrap_or_else(|| panic!("{token} is told {response:?}"));
                     match response {
                         Response::Join(Ok(joined)) => {
-                            self.member_ids.push(joined.member_id.to_string());
+                            whom.member_id = joined.member_id.to_string();
+                            whom.generation = joined.generation;
+                            self.known.push(whom);
                         }
-                        Response::Join(Err(refused)) => {
-                            self.member_ids.push(refused.member_id.to_string());
+                        Response::Join(Err(refused))
+                            if refused.error == GroupError::MemberIdRequired =>
+                        {
+                            whom.member_id = refused.member_id.to_string();
+                            self.known.push(whom);
                         }
                         Response::Sync(Ok(_)) => self.synced += 1,
                         _ => {}
