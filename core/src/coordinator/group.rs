@@ -51,6 +51,9 @@ pub use turn::{Action, AppendId};
 
 use super::planted::{Planted, planted};
 
+/// Between two turns of one search for expired offsets.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(10);
+
 /// The coordinator of the groups of one partition. `T` is what the shell needs to answer a request; each is given back exactly once.
 #[derive(Debug)]
 pub struct Coordinator<T> {
@@ -59,6 +62,8 @@ pub struct Coordinator<T> {
     offsets: Offsets,
     shared: Shared<T>,
     expiry_alarm: Alarm,
+    /// The group at which the search for expired offsets goes on; `None`: at the first one, after the next interval.
+    expiry_next: Option<Arc<str>>,
 }
 
 /// A group by its protocol. What differs between them is decided where this is matched on, in this file alone.
@@ -75,6 +80,7 @@ impl<T> Coordinator<T> {
             offsets: Offsets::default(),
             shared: Shared::new(settings),
             expiry_alarm: Alarm::default(),
+            expiry_next: None,
         }
     }
 
@@ -146,6 +152,7 @@ impl<T> Coordinator<T> {
             }
         }
         self.offsets = Offsets::default();
+        self.expiry_next = None;
         self.shared.timers.cancel(&mut self.expiry_alarm);
     }
 
@@ -404,7 +411,11 @@ impl<T> Coordinator<T> {
     /// As long as there are groups, some may expire.
     fn arm_expiry(&mut self, time: Time) {
         if !self.groups.is_empty() && !self.expiry_alarm.is_set() {
-            let deadline = time.now + self.shared.settings.offsets_check_interval;
+            let wait = match self.expiry_next {
+                Some(_) => EXPIRY_PAUSE,
+                None => self.shared.settings.offsets_check_interval,
+            };
+            let deadline = time.now + wait;
             let timers = &mut self.shared.timers;
             timers.set(&mut self.expiry_alarm, deadline, || Timer::Expiry);
         }

@@ -2,6 +2,7 @@
 //!
 //! Never removes anything before its tombstone is committed; until then a group is dead and takes nothing new.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::error::{AppendFailure, GroupError};
@@ -15,6 +16,9 @@ use super::{ClassicGroup, Coordinator, Group};
 /// Tombstones that nobody waits for go out in batches of no more than this, so that each fits into Kafka's default
 /// `message.max.bytes` of 1 MiB.
 const BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// Offsets that are looked at for expiry before others have their turn: some milliseconds.
+const OFFSETS_PER_TURN: usize = 10_000;
 
 /// Tombstones that will go out together.
 #[derive(Default)]
@@ -69,11 +73,24 @@ impl<T> Coordinator<T> {
         self.append_batch(&mut batch, time, out);
     }
 
-    /// Looks through all groups for what has expired.
+    /// Looks for what has expired, from where it stopped the last time; it stops where it has looked at enough for one turn.
     pub(super) fn expire(&mut self, time: Time, out: &mut Vec<Action<T>>) {
+        let first = match self.expiry_next.take() {
+            Some(next) => Bound::Included(next),
+            None => Bound::Unbounded,
+        };
+        let groups = self.groups.range((first, Bound::Unbounded));
+        let ids = groups.take(OFFSETS_PER_TURN + 1).map(|(id, _)| id.clone());
+        let ids: Vec<Arc<str>> = ids.collect();
         let mut batch = Batch::default();
-        let ids: Vec<Arc<str>> = self.groups.keys().cloned().collect();
+        let mut looked_at = 0;
         for id in ids {
+            if looked_at >= OFFSETS_PER_TURN {
+                self.expiry_next = Some(id);
+                break;
+            }
+            // A group without offsets is work too.
+            looked_at += 1 + self.offsets.count_of(&id);
             self.expire_group(&mut batch, &id, time, out);
         }
         self.append_batch(&mut batch, time, out);

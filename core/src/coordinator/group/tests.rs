@@ -511,6 +511,30 @@ fn many_tombstones_go_out_in_batches_that_fit() {
 }
 
 #[test]
+fn a_search_for_what_expired_leaves_turns_to_others() {
+    let mut shell = shell();
+    let offsets: Vec<_> = (0..3_000).map(|at| to_commit(at, 1, "")).collect();
+    let names: Vec<String> = (0..9).map(|at| format!("group {at}")).collect();
+    for name in &names {
+        shell.commit_request(&OffsetCommitRequest {
+            group_id: name,
+            ..committing(&offsets)
+        });
+    }
+    // Checks were due every ten minutes; this one takes three turns, and nobody is forgotten.
+    shell.pass(WEEK_MS - 5_000);
+    let left = |shell: &ShellByHand| shell.coordinator.list(&ListRequest::default()).len();
+    assert_eq!(left(&shell), 9);
+    let due = shell.coordinator.next_deadline().unwrap();
+    shell.pass(u64::try_from((due - shell.time.now).as_millis()).unwrap());
+    assert_eq!(left(&shell), 5, "four have more than ten thousand offsets");
+    shell.pass(10);
+    assert_eq!(left(&shell), 1);
+    shell.pass(10);
+    assert_eq!(left(&shell), 0);
+}
+
+#[test]
 fn a_group_whose_offsets_could_not_all_be_removed_stays() {
     let mut shell = shell();
     let offsets: Vec<_> = (0..10_000).map(|at| to_commit(at, 1, "")).collect();
