@@ -8,6 +8,7 @@ use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError, RecordFault}
 use rinka_storage::store::AppendError;
 
 use crate::controller::error::{CreateTopicError, DeleteTopicError};
+use crate::coordinator::group::error::GroupError;
 use crate::shard::partition::PartitionError;
 
 pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
@@ -118,5 +119,29 @@ pub(super) fn delete_topic_error(error: DeleteTopicError, version: i16) -> Error
         DeleteTopicError::Disabled if version < 3 => ErrorCode::INVALID_REQUEST,
         DeleteTopicError::Disabled => ErrorCode::TOPIC_DELETION_DISABLED,
         DeleteTopicError::Duplicate => ErrorCode::INVALID_REQUEST,
+    }
+}
+
+impl From<GroupError> for ErrorCode {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::UnknownServerError => Self::UNKNOWN_SERVER_ERROR,
+            GroupError::OffsetMetadataTooLarge => Self::OFFSET_METADATA_TOO_LARGE,
+            GroupError::CoordinatorNotAvailable => Self::COORDINATOR_NOT_AVAILABLE,
+            GroupError::NotCoordinator => Self::NOT_COORDINATOR,
+            GroupError::IllegalGeneration => Self::ILLEGAL_GENERATION,
+            GroupError::InconsistentGroupProtocol => Self::INCONSISTENT_GROUP_PROTOCOL,
+            GroupError::InvalidGroupId => Self::INVALID_GROUP_ID,
+            GroupError::UnknownMemberId => Self::UNKNOWN_MEMBER_ID,
+            GroupError::InvalidSessionTimeout => Self::INVALID_SESSION_TIMEOUT,
+            GroupError::RebalanceInProgress => Self::REBALANCE_IN_PROGRESS,
+            GroupError::InvalidCommitOffsetSize => Self::INVALID_COMMIT_OFFSET_SIZE,
+            GroupError::NonEmptyGroup => Self::NON_EMPTY_GROUP,
+            GroupError::GroupIdNotFound => Self::GROUP_ID_NOT_FOUND,
+            GroupError::MemberIdRequired => Self::MEMBER_ID_REQUIRED,
+            GroupError::GroupMaxSizeReached => Self::GROUP_MAX_SIZE_REACHED,
+            GroupError::FencedInstanceId => Self::FENCED_INSTANCE_ID,
+            GroupError::GroupSubscribedToTopic => Self::GROUP_SUBSCRIBED_TO_TOPIC,
+        }
     }
 }
