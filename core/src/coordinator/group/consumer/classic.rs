@@ -14,6 +14,7 @@ use super::deadlines::{DeadlineChange, DeadlineKind, deadline, rebalance_timeout
 use super::error::ConsumerGroupError;
 use super::member::{ClassicMember, ClassicProtocol, Member, MemberState, MetadataUpdate};
 use super::migration::{assignment_bytes, partitions_of};
+use super::planted::{Planted, planted};
 use super::step::Step;
 use super::{ConsumerGroup, Context, Decision};
 use crate::coordinator::group::consumer_protocol::{self, PROTOCOL_TYPE, Subscription};
@@ -114,8 +115,11 @@ impl ConsumerGroup {
         let subscription = Subscription::decode(&protocol.metadata)
             .map_err(|_| ConsumerGroupError::MalformedSubscription)?;
 
+        // An id that is not known may be one that was given out just now. A member that has something was fenced and does not
+        // know it: it must give up what others may have by now.
+        let may_create = subscription.owned.is_empty();
         let found = match &request.instance_id {
-            None => step.dynamic_member(id, true)?,
+            None => step.dynamic_member(id, may_create)?,
             Some(instance_id) => step.static_member(id, instance_id, is_unknown, true)?,
         };
         let no_regex = Arc::from("");
@@ -220,7 +224,7 @@ impl ConsumerGroup {
         Ok(step.decide(SyncOutcome::Assignment(bytes)))
     }
 
-    /// Decides Heartbeat of such a member. Changes no record.
+    /// Decides Heartbeat of such a member. Notices when topics have changed, since nobody else may be there to.
     ///
     /// # Errors
     /// Kafka's.
@@ -234,7 +238,13 @@ impl ConsumerGroup {
             self.classic_member(&request.member_id, instance_id, request.generation)?;
         let mut step = Step::new(self, context);
         step.renew_session(id, member);
-        let must_join = member.current.epoch < self.metadata.epoch
+        let hash = self.subscription_hash(context.topics);
+        let changed = hash != self.metadata.hash && !planted(Planted::TopicChangesIgnored);
+        if changed {
+            step.bump(hash);
+        }
+        let must_join = changed
+            || member.current.epoch < self.metadata.epoch
             || match member.current.state {
                 MemberState::UnrevokedPartitions => true,
                 MemberState::UnreleasedPartitions => !self.waits_for_others(id, member),
