@@ -316,9 +316,8 @@ impl<'a> Step<'a> {
                 timestamp_ms: self.context.timestamp_ms,
             };
             let before = self.group.regexes.get(pattern);
-            changed |= before.map_or(!resolved.topics.is_empty(), |before| {
-                before.topics != resolved.topics
-            });
+            // Even one that means nothing: whoever changed to it has let go of what is now for others.
+            changed |= before.is_none_or(|before| before.topics != resolved.topics);
             let pattern = Arc::clone(pattern);
             self.records.push(ConsumerGroupRecord::Regex(
                 Arc::clone(&pattern),
