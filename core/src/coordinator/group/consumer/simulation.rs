@@ -20,7 +20,7 @@ use self::random::Random;
 use self::world::World;
 
 /// Seeds that `cargo test` runs: some seconds of one core.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_500;
 
 /// Seeds in which a planted bug must show itself.
 const SEEDS_PLANTED: u64 = 2_000;

@@ -487,7 +487,9 @@ impl World {
         let now = self.now;
         let slow = self.slowness(chaos);
         let client = &mut self.clients[index];
-        if client.phase == Phase::Heartbeat && client.subscription_changed && client.pending.is_none()
+        if client.phase == Phase::Heartbeat
+            && client.subscription_changed
+            && client.pending.is_none()
         {
             // It wants other topics than it joined with.
             client.on_rebalance(now, slow);
