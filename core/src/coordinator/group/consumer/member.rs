@@ -158,25 +158,40 @@ impl MemberMetadata {
             .filter(|regex| !regex.is_empty())
     }
 
-    /// What of a full heartbeat or a join differs from what was known. `None` leaves a value as it is.
-    pub(super) fn updated(&self, update: MetadataUpdate<'_>) -> Self {
+    /// With what a request says of the member. Most heartbeats say nothing: then it is the very same value.
+    pub(super) fn updated(self: &Arc<Self>, update: MetadataUpdate<'_>) -> Arc<Self> {
+        let names = update.subscribed_topic_names;
+        let names: Option<BTreeSet<Arc<str>>> = names.map(|names| names.iter().cloned().collect());
+        let differs = |new: Option<&Arc<str>>, old: &Option<Arc<str>>| {
+            new.is_some_and(|new| Some(new) != old.as_ref())
+        };
+        let timeout_ms = update.rebalance_timeout_ms;
+        let changed = differs(update.instance_id, &self.instance_id)
+            || differs(update.rack_id, &self.rack_id)
+            || differs(update.subscribed_topic_regex, &self.subscribed_topic_regex)
+            || differs(update.server_assignor, &self.server_assignor)
+            || *update.client_id != self.client_id
+            || *update.client_host != self.client_host
+            || names
+                .as_ref()
+                .is_some_and(|names| *names != self.subscribed_topic_names)
+            || timeout_ms.is_some_and(|timeout_ms| timeout_ms != self.rebalance_timeout_ms)
+            || update.classic != self.classic;
+        if !changed {
+            return Arc::clone(self);
+        }
         let or = |new: Option<&Arc<str>>, old: &Option<Arc<str>>| new.or(old.as_ref()).cloned();
-        Self {
+        Arc::new(Self {
             instance_id: or(update.instance_id, &self.instance_id),
             rack_id: or(update.rack_id, &self.rack_id),
             client_id: Arc::clone(update.client_id),
             client_host: Arc::clone(update.client_host),
-            subscribed_topic_names: match update.subscribed_topic_names {
-                Some(names) => names.iter().cloned().collect(),
-                None => self.subscribed_topic_names.clone(),
-            },
+            subscribed_topic_names: names.unwrap_or_else(|| self.subscribed_topic_names.clone()),
             subscribed_topic_regex: or(update.subscribed_topic_regex, &self.subscribed_topic_regex),
-            rebalance_timeout_ms: update
-                .rebalance_timeout_ms
-                .unwrap_or(self.rebalance_timeout_ms),
+            rebalance_timeout_ms: timeout_ms.unwrap_or(self.rebalance_timeout_ms),
             server_assignor: or(update.server_assignor, &self.server_assignor),
             classic: update.classic,
-        }
+        })
     }
 }
 

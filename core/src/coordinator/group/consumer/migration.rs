@@ -64,14 +64,15 @@ pub struct Upgrade {
 /// What takes the place of a consumer group: a stable classic group of the members that are left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downgrade {
+    /// With what its members have, which may not yet be what they were to have.
     pub group: ClassicGroup,
-    /// Its members must join anew, because one has left or wants other topics.
+    /// Its members must join anew: one has left or wants other topics, or they were on their way to a target.
     pub rebalance: bool,
 }
 
 impl ConsumerGroup {
-    /// Makes a consumer group of a classic one. An empty classic group needs none of this: it is deleted, and a new group takes
-    /// its place.
+    /// Makes a consumer group of a classic one, for a heartbeat that joins. An empty classic group needs none of this: it is deleted,
+    /// and a new group takes its place. To any other heartbeat a classic group is none that it knows (GROUP_ID_NOT_FOUND).
     ///
     /// # Errors
     /// [`ConsumerGroupError::UpgradeRefused`]: GROUP_ID_NOT_FOUND, as in Kafka.
@@ -154,12 +155,9 @@ impl ConsumerGroup {
         let may = context.config.migration_policy.may_downgrade()
             && (1..=context.config.classic_members_max).contains(&count)
             && stay().all(|(_, member)| member.is_classic());
-        may.then(|| {
-            let members = stay().map(|(id, member)| (id, member, self.target(id)));
-            Downgrade {
-                group: describe(self.metadata.epoch, members, context.topics),
-                rebalance: true,
-            }
+        may.then(|| Downgrade {
+            group: describe(self.metadata.epoch, stay(), context.topics),
+            rebalance: true,
         })
     }
 
@@ -178,24 +176,26 @@ impl ConsumerGroup {
     }
 
     /// The classic group in which `joining` has taken the place of `replaced`.
-    pub(super) fn downgrade_with(
-        &self,
+    pub(super) fn downgrade_with<'j>(
+        &'j self,
         replaced: Option<&Arc<str>>,
-        joining: (&Arc<str>, &Member),
+        joining: (&'j Arc<str>, &'j Member),
         rebalance: bool,
         topics: &TopicsView,
     ) -> Downgrade {
-        let (id, member) = joining;
         let stay = self.members.iter().filter(|(id, _)| Some(*id) != replaced);
-        let stay = stay.map(|(id, member)| (id, member, self.target(id)));
-        let target = replaced.map_or_else(Assignment::default, |id| self.target(id));
+        let epoch = joining.1.current.epoch;
+        let unsettled = stay
+            .clone()
+            .any(|(_, member)| !member.is_reconciled_to(epoch))
+            || !joining.1.is_reconciled_to(epoch);
         Downgrade {
             group: describe(
-                self.metadata.epoch,
-                stay.chain([(id, member, target)]),
+                self.metadata.epoch.max(epoch),
+                stay.chain([joining]),
                 topics,
             ),
-            rebalance,
+            rebalance: rebalance || unsettled,
         }
     }
 
@@ -263,18 +263,18 @@ fn convert(
 /// Members who do not speak the classic protocol must not be among them.
 fn describe<'m>(
     generation: i32,
-    members: impl Iterator<Item = (&'m Arc<str>, &'m Member, Assignment)>,
+    members: impl Iterator<Item = (&'m Arc<str>, &'m Member)>,
     topics: &TopicsView,
 ) -> ClassicGroup {
     let members: Vec<_> = members.collect();
     let classic = |member: &'m Member| member.metadata.classic.as_ref();
     let protocols: Vec<&[ClassicProtocol]> = members
         .iter()
-        .filter_map(|(_, member, _)| classic(member))
+        .filter_map(|(_, member)| classic(member))
         .map(|classic| &*classic.protocols)
         .collect();
     let protocol = chosen_protocol(&protocols);
-    let members = members.iter().filter_map(|(id, member, target)| {
+    let members = members.iter().filter_map(|(id, member)| {
         let ClassicMember {
             session_timeout_ms,
             protocols,
@@ -285,6 +285,9 @@ fn describe<'m>(
         let version = chosen
             .and_then(|protocol| consumer_protocol::version(&protocol.metadata).ok())
             .unwrap_or(0);
+        let current = &member.current;
+        let held = [&current.assigned, &current.pending_revocation];
+        let held = held.into_iter().flat_map(Assignment::partitions).collect();
         Some(ClassicGroupMember {
             member_id: Arc::clone(id),
             instance_id: member.metadata.instance_id.clone(),
@@ -293,7 +296,7 @@ fn describe<'m>(
             session_timeout_ms: *session_timeout_ms,
             rebalance_timeout_ms: member.metadata.rebalance_timeout_ms,
             protocols: protocols.clone(),
-            assignment: assignment_bytes(target, version, topics),
+            assignment: assignment_bytes(&held, version, topics),
         })
     });
     ClassicGroup {

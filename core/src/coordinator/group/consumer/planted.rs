@@ -24,6 +24,15 @@ pub(super) enum Planted {
 }
 
 #[cfg(test)]
+pub(super) use switch::{plant, planted};
+
+/// There are none.
+#[cfg(not(test))]
+pub(super) const fn planted(_bug: Planted) -> bool {
+    false
+}
+
+#[cfg(test)]
 mod switch {
     use std::cell::Cell;
 
@@ -41,13 +50,4 @@ mod switch {
     pub(in super::super) fn planted(bug: Planted) -> bool {
         CHOSEN.get() == Some(bug)
     }
-}
-
-#[cfg(test)]
-pub(super) use switch::{plant, planted};
-
-/// There are none.
-#[cfg(not(test))]
-pub(super) const fn planted(_bug: Planted) -> bool {
-    false
 }

@@ -182,18 +182,14 @@ impl<'a> Step<'a> {
     pub(super) fn subscribe(
         &mut self,
         found: &Found,
-        metadata: MemberMetadata,
+        metadata: Arc<MemberMetadata>,
     ) -> Result<Subscribed, ConsumerGroupError> {
         let old = &found.member.metadata;
-        let metadata = if found.is_new || metadata != **old {
-            let metadata = Arc::new(metadata);
-            let record =
-                ConsumerGroupRecord::Member(Arc::clone(&found.id), Some(Arc::clone(&metadata)));
-            self.records.push(record);
-            metadata
-        } else {
-            Arc::clone(old)
-        };
+        if found.is_new || !Arc::ptr_eq(&metadata, old) {
+            let value = Some(Arc::clone(&metadata));
+            self.records
+                .push(ConsumerGroupRecord::Member(Arc::clone(&found.id), value));
+        }
         let names_changed = metadata.subscribed_topic_names != old.subscribed_topic_names;
         let regex_changed = metadata.regex() != old.regex();
         let regexes_bump = self.update_regexes(old.regex(), metadata.regex())?;

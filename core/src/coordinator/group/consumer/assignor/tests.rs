@@ -14,9 +14,12 @@ fn partition(topic_number: u128, partition: i32) -> TopicPartition {
     }
 }
 
-/// Members `m0`, `m1`, ... with the topics they subscribe to and what they had.
-fn group(counts: &[i32], members: &[(&[u128], &[(u128, i32)])]) -> GroupSpec {
-    let member = |(number, (subscribed, assigned)): (usize, &(&[u128], &[(u128, i32)]))| {
+/// The topics a member subscribes to, and what it had.
+type Given<'a> = (&'a [u128], &'a [(u128, i32)]);
+
+/// Members `m0`, `m1`, ...
+fn group(counts: &[i32], members: &[Given<'_>]) -> GroupSpec {
+    let member = |(number, (subscribed, assigned)): (usize, &Given<'_>)| {
         let spec = MemberSpec {
             instance_id: None,
             subscribed: Arc::new(subscribed.iter().copied().map(topic).collect()),

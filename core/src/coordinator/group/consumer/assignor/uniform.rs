@@ -31,9 +31,9 @@ fn assign_same_topics(mut table: Table) -> Table {
     let mut shares = vec![share; members];
     // One more each for as many as do not fit evenly: whoever has more already keeps it, then the first ones.
     for wanted in [true, false] {
-        for member in 0..members {
-            if extra > 0 && (table.counts[member] > share) == wanted && shares[member] == share {
-                shares[member] += 1;
+        for (own, &count) in shares.iter_mut().zip(&table.counts) {
+            if extra > 0 && (count > share) == wanted && *own == share {
+                *own += 1;
                 extra -= 1;
             }
         }

@@ -23,6 +23,7 @@ fn current(state: MemberState, epoch: i32, assigned: &[i32], pending: &[i32]) ->
     }
 }
 
+#[derive(Default)]
 struct Case<'a> {
     before: CurrentAssignment,
     target: (i32, &'a [i32]),
@@ -30,18 +31,6 @@ struct Case<'a> {
     /// What others have.
     taken: &'a [i32],
     unsubscribes: bool,
-}
-
-impl Default for Case<'_> {
-    fn default() -> Self {
-        Self {
-            before: CurrentAssignment::default(),
-            target: (0, &[]),
-            owned: None,
-            taken: &[],
-            unsubscribes: false,
-        }
-    }
 }
 
 fn step(case: &Case<'_>) -> Result<CurrentAssignment, UnknownState> {

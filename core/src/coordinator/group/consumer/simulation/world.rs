@@ -16,7 +16,9 @@ use super::super::classic::{ClassicHeartbeatOutcome, SyncOutcome};
 use super::super::config::{ConsumerGroupConfig, MigrationPolicy};
 use super::super::deadlines::Deadlines;
 use super::super::error::ConsumerGroupError;
+use super::super::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use super::super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberState};
+use super::super::migration::ClassicGroup;
 use super::super::records::{ConsumerGroupRecord, EncodedRecord};
 use super::super::topics_view::TopicsView;
 use super::super::{ConsumerGroup, Context, Decision};
@@ -55,6 +57,7 @@ impl Tally {
             "classic join",
             "compacted",
             "deadline",
+            "downgrade",
             "died",
             "fenced by epoch",
             "full heartbeat answered again",
@@ -72,6 +75,7 @@ impl Tally {
             "topic deleted",
             "topic grew",
             "unknown member",
+            "upgrade",
             "waiting",
         ];
         for what in ALL {
@@ -90,6 +94,11 @@ pub(super) struct World {
     config: ConsumerGroupConfig,
     log: Vec<EncodedRecord>,
     pub(super) group: ConsumerGroup,
+    /// What the group has become, until a member of the newer protocol joins again. Its own coordinator is not there: whoever
+    /// asks must wait.
+    pub(super) classic: Option<ClassicGroup>,
+    /// The deadlines of a group that is a consumer group once the next records are appended.
+    upgrade: Option<Deadlines>,
     deadlines: Deadlines,
     pub(super) clients: Vec<Client>,
     /// Since when members have been revoking, by id and epoch.
@@ -105,6 +114,8 @@ impl World {
         if random.one_in(2) {
             assignors.reverse();
         }
+        let migration_policy =
+            *random.of(&[MigrationPolicy::Disabled, MigrationPolicy::Bidirectional]);
         let mut world = Self {
             told,
             now: Duration::from_secs(1_000),
@@ -116,11 +127,13 @@ impl World {
                 session_timeout_ms: 10_000,
                 members_max: CLIENTS_MAX,
                 assignors,
-                migration_policy: MigrationPolicy::Disabled,
+                migration_policy,
                 ..ConsumerGroupConfig::default()
             },
             log: Vec::new(),
             group: ConsumerGroup::new("group".into()),
+            classic: None,
+            upgrade: None,
             deadlines: Deadlines::default(),
             clients: Vec::new(),
             revoking: BTreeMap::new(),
@@ -285,7 +298,7 @@ impl World {
             let stays = client.instance_id.is_some() && self.random.one_in(2);
             self.tally
                 .count(if stays { "left for a while" } else { "left" });
-            let request = super::super::heartbeat::HeartbeatRequest {
+            let request = HeartbeatRequest {
                 member_epoch: if stays {
                     LEAVE_STATIC_EPOCH
                 } else {
@@ -412,7 +425,7 @@ impl World {
         // Now and then longer than the rebalance timeout allows.
         let seconds = if !chaos {
             0
-        } else if self.random.one_in(40) {
+        } else if self.random.one_in(20) {
             // Never, unless it is fenced.
             1_000
         } else if self.random.one_in(8) {
@@ -437,7 +450,7 @@ impl World {
         // The client hears of the first copy: responses come in the order of requests, and it does not know that there were two.
         let mut answer = None;
         for copy in 0..copies {
-            let decided = self.group.heartbeat(&request, &self.context());
+            let decided = self.decide(&request);
             let answered = match decided {
                 Ok(decision) => {
                     let appended = self.append(decision, fails && copy == 0)?;
@@ -476,6 +489,23 @@ impl World {
         Ok(())
     }
 
+    /// Takes a classic group over where it must. The records of that go in front.
+    fn decide(
+        &mut self,
+        request: &HeartbeatRequest,
+    ) -> Result<Decision<HeartbeatResponse>, ConsumerGroupError> {
+        let Some(classic) = self.classic.as_ref().filter(|_| request.member_epoch == 0) else {
+            return self.group.heartbeat(request, &self.context());
+        };
+        let context = self.context();
+        let upgrade = ConsumerGroup::upgrade(&"group".into(), classic, &context)?;
+        let mut decision = upgrade.group.heartbeat(request, &context)?;
+        decision.records.splice(0..0, upgrade.records);
+        self.tally.count("upgrade");
+        self.upgrade = Some(upgrade.deadlines);
+        Ok(decision)
+    }
+
     fn classic(
         &mut self,
         index: usize,
@@ -497,7 +527,7 @@ impl World {
         }
         let client = client.clone();
         // Such a group can only be joined once a consumer group is there.
-        if client.phase == Phase::Join && self.group.epoch() == 0 {
+        if self.classic.is_some() || (client.phase == Phase::Join && self.group.epoch() == 0) {
             self.clients[index].next_action = now + TICK;
             return Ok(());
         }
@@ -619,11 +649,20 @@ impl World {
 
     /// The response, unless there is something to append and that fails.
     fn append<R>(&mut self, decision: Decision<R>, fails: bool) -> Result<Option<R>, Violation> {
+        let upgrade = self.upgrade.take();
         if fails && !decision.records.is_empty() {
             self.tally.count("append failed");
             return Ok(None);
         }
-        assert_eq!(decision.downgrade, None, "the policy forbids it");
+        if let Some(deadlines) = upgrade {
+            self.deadlines = deadlines;
+            self.classic = None;
+        }
+        if let Some(downgrade) = decision.downgrade {
+            self.tally.count("downgrade");
+            self.say(format!("{downgrade:?}"));
+            self.classic = Some(downgrade.group);
+        }
         for record in &decision.records {
             let encoded = record.encode("group");
             let decoded = ConsumerGroupRecord::decode(encoded.key.clone(), encoded.value.clone());
@@ -643,8 +682,10 @@ impl World {
             }
         }
         self.deadlines.apply(decision.deadlines);
-        invariants::epochs(self.epochs, &self.group)?;
-        self.epochs = (self.group.epoch(), self.group.target_epoch());
+        if self.classic.is_none() {
+            invariants::epochs(self.epochs, &self.group)?;
+            self.epochs = (self.group.epoch(), self.group.target_epoch());
+        }
         Ok(Some(decision.response))
     }
 
