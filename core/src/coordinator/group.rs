@@ -10,6 +10,8 @@
 //! - `on_failed` says that the records are not in the log and never will be. A shell that cannot know (the write timed out, the
 //!   partition has another leader) calls `on_unloaded`, drops the coordinator, and whoever leads then replays.
 
+pub mod consumer;
+pub mod consumer_protocol;
 pub mod error;
 pub mod placement;
 pub mod records;
