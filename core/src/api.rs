@@ -4,20 +4,33 @@
 
 mod api_versions;
 pub(crate) mod connections;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod dispatch;
 mod errors;
 pub(crate) mod fetch;
 mod find_coordinator;
+mod group_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod topics;
 
 use std::net::IpAddr;
@@ -32,4 +45,6 @@ pub(crate) struct Context {
     pub(crate) listener: usize,
     /// The address it reached us at.
     pub(crate) local: IpAddr,
+    /// The client's own.
+    pub(crate) peer: IpAddr,
 }

@@ -3,6 +3,7 @@
 //! Shares nothing with other shards but the immutable metadata image, and asks them by [`mailbox`]. Decides nothing: the
 //! state machines of storage and replication do.
 
+pub(crate) mod coordinator;
 pub(crate) mod mailbox;
 pub(crate) mod metadata_log;
 pub(crate) mod offset_lookup;
@@ -32,6 +33,7 @@ use rinka_storage::store::{Committer, Store};
 use rinka_storage::topic_partition::TopicPartition;
 use rustc_hash::FxHashMap;
 
+use self::coordinator::Coordinators;
 use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::retention::Doomed;
@@ -86,6 +88,8 @@ pub(crate) struct Shard {
     /// One metadata change at a time; used on the metadata log's shard.
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
+    /// Of the groups whose partitions this shard owns.
+    coordinators: Coordinators,
     /// Files that wait for their end.
     pub(crate) doomed: RefCell<Doomed>,
     mailboxes: Vec<Mailbox>,
@@ -149,6 +153,7 @@ impl Shard {
             reply_memory: ReplyMemory::new(node.config.reply_memory_bytes),
             connection_counters: Rc::default(),
             counters: RequestCounters::default(),
+            coordinators: Coordinators::new(&node.config),
             node,
             store,
             image: RefCell::default(),
@@ -288,6 +293,7 @@ impl Shard {
     pub(crate) fn reconcile(self: &Rc<Self>, image: &Arc<MetadataImage>) {
         let old = std::mem::replace(&mut *self.image.borrow_mut(), Arc::clone(image));
         let delta = MetadataDelta::between(&old, image);
+        self.tell_coordinators(image, &delta);
         for topic in delta.topics_deleted {
             for (partition, _) in topic.partitions.iter() {
                 self.remove_partition(TopicPartition {
@@ -333,6 +339,7 @@ impl Shard {
                 }
             }
         }
+        self.open_coordinators(image);
     }
 
     /// The partition has somebody who waits, and so deadlines to watch.
@@ -391,12 +398,13 @@ impl Shard {
     }
 
     /// Tells everyone that the broker ends.
-    pub(crate) fn begin_stop(&self) {
+    pub(crate) fn begin_stop(self: &Rc<Self>) {
         self.stopping.set(true);
         self.stop.ring();
         for partition in self.waited_for.borrow().values() {
             partition.end_watches();
         }
+        self.unload_coordinators();
     }
 
     fn remove_partition(self: &Rc<Self>, name: TopicPartition) {
@@ -404,6 +412,7 @@ impl Shard {
             return;
         };
         partition.close(&PartitionError::Unknown);
+        self.close_coordinator(name);
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.remove_log(&partition).await }).detach();
     }
@@ -471,7 +480,7 @@ impl Shard {
         }
     }
 
-    async fn tick(&self, pulse: &Pulse) {
+    async fn tick(self: &Rc<Self>, pulse: &Pulse) {
         let mut idle_swept = self.now();
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
@@ -507,6 +516,7 @@ impl Shard {
                 partition.on_time(now);
                 !partition.is_quiet()
             });
+            self.tick_coordinators(now);
         }
     }
 

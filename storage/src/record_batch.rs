@@ -15,7 +15,9 @@ mod produced;
 mod walk;
 
 pub use builder::RecordBatchBuilder;
-pub use lookup::{TimestampAndOffset, first_at_or_after, first_of_max_timestamp, values};
+pub use lookup::{
+    TimestampAndOffset, each_record, first_at_or_after, first_of_max_timestamp, values,
+};
 pub use produced::{
     Accepted, InvalidRecord, ProduceBatchError, ProduceLimits, RecordFault, Stamp,
     validate_produced,

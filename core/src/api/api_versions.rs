@@ -1,7 +1,13 @@
 //! ApiVersions (18): what this broker offers, read off the codec's own table.
 
-use rinka_net::wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use rinka_net::wire::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+};
 use rinka_net::wire::{ApiKey, ErrorCode};
+
+/// The feature by which tools see that groups of KIP-848 are offered.
+const GROUP_VERSION: &str = "group.version";
+const GROUP_VERSION_MAX: i16 = 1;
 
 fn offered() -> Vec<ApiVersion> {
     ApiKey::served().map(range).collect()
@@ -27,6 +33,18 @@ pub(super) fn handle(version: i16, request: &ApiVersionsRequest) -> ApiVersionsR
     }
     ApiVersionsResponse {
         api_keys: offered(),
+        supported_features: vec![SupportedFeature {
+            name: GROUP_VERSION.into(),
+            // Some clients of the versions below 4 cannot read 0 (KAFKA-17011).
+            min_version: (version < 4).into(),
+            max_version: GROUP_VERSION_MAX,
+        }],
+        finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeature {
+            name: GROUP_VERSION.into(),
+            max_version_level: GROUP_VERSION_MAX,
+            min_version_level: GROUP_VERSION_MAX,
+        }],
         ..Default::default()
     }
 }

@@ -11,11 +11,11 @@ use rinka_net::wire::{
 };
 
 use super::{
-    Context, api_versions, create_topics, delete_records, delete_topics, describe_cluster,
-    describe_configs, fetch,
-};
-use super::{
-    find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+    Context, api_versions, consumer_group_describe, consumer_group_heartbeat, create_topics,
+    delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
+    describe_groups, fetch, find_coordinator, heartbeat, init_producer_id, join_group, leave_group,
+    list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group,
 };
 
 /// A connection's way to the APIs.
@@ -97,10 +97,59 @@ impl Dispatch {
                     metadata::handle(&context, version, request).await
                 })
             }
+            ApiKey::OffsetCommit => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    offset_commit::handle(&context, version, request).await
+                })
+            }
+            ApiKey::OffsetFetch => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    offset_fetch::handle(&context, version, request).await
+                })
+            }
             ApiKey::FindCoordinator => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
-                    find_coordinator::handle(&context, version, request)
+                    find_coordinator::handle(&context, version, request).await
+                })
+            }
+            ApiKey::JoinGroup => {
+                let request = Field::read(reader, read)?;
+                let client_id = header.client_id.clone().unwrap_or_default();
+                wait(&header, api, version, async move {
+                    join_group::handle(&context, version, client_id, request).await
+                })
+            }
+            ApiKey::Heartbeat => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    heartbeat::handle(&context, request).await
+                })
+            }
+            ApiKey::LeaveGroup => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    leave_group::handle(&context, version, request).await
+                })
+            }
+            ApiKey::SyncGroup => {
+                let request = Field::read(reader, read)?;
+                wait(&header, api, version, async move {
+                    sync_group::handle(&context, request).await
+                })
+            }
+            ApiKey::DescribeGroups => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_groups::handle(&context, version, request).await
+                })
+            }
+            ApiKey::ListGroups => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    list_groups::handle(&context, request).await
                 })
             }
             ApiKey::ApiVersions => {
@@ -145,10 +194,35 @@ impl Dispatch {
                     describe_configs::handle(&context, request)
                 })
             }
+            ApiKey::DeleteGroups => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    delete_groups::handle(&context, request).await
+                })
+            }
+            ApiKey::OffsetDelete => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    offset_delete::handle(&context, request).await
+                })
+            }
             ApiKey::DescribeCluster => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
                     describe_cluster::handle(&context, version, &request)
+                })
+            }
+            ApiKey::ConsumerGroupHeartbeat => {
+                let request = Field::read(reader, read)?;
+                let client_id = header.client_id.clone().unwrap_or_default();
+                reply(&header, api, version, async move {
+                    consumer_group_heartbeat::handle(&context, version, client_id, request).await
+                })
+            }
+            ApiKey::ConsumerGroupDescribe => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    consumer_group_describe::handle(&context, request).await
                 })
             }
             // It is not served, which was said above; the arms are those of what is, and tidy compares them.
@@ -157,17 +231,33 @@ impl Dispatch {
     }
 }
 
-fn reply<R: Field>(
+fn reply<R: Field + 'static>(
     header: &RequestHeader,
     api: ApiKey,
     version: i16,
     work: impl Future<Output = R> + 'static,
 ) -> Outcome {
-    let correlation_id = header.correlation_id;
-    Outcome::Reply(Box::pin(async move {
-        let response = work.await;
-        Reply::Send(encode_response(api, version, correlation_id, &response))
-    }))
+    Outcome::Reply(Box::pin(respond(header.correlation_id, api, version, work)))
+}
+
+/// Of work that does nothing but wait once it has begun, and that nobody needs when the client is gone.
+fn wait<R: Field + 'static>(
+    header: &RequestHeader,
+    api: ApiKey,
+    version: i16,
+    work: impl Future<Output = R> + 'static,
+) -> Outcome {
+    Outcome::Wait(Box::pin(respond(header.correlation_id, api, version, work)))
+}
+
+async fn respond<R: Field>(
+    correlation_id: i32,
+    api: ApiKey,
+    version: i16,
+    work: impl Future<Output = R>,
+) -> Reply {
+    let response = work.await;
+    Reply::Send(encode_response(api, version, correlation_id, &response))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rinka_storage::store::AppendError;
 
 use crate::controller::error::{CreateTopicError, DeleteTopicError};
 use crate::coordinator::group::error::GroupError;
+use crate::shard::coordinator::CoordinatorUnavailable;
 use crate::shard::partition::PartitionError;
 
 pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
@@ -122,6 +123,14 @@ pub(super) fn delete_topic_error(error: DeleteTopicError, version: i16) -> Error
     }
 }
 
+/// The coordinator cannot be asked now, or not here.
+pub(super) fn coordinator_error(unavailable: CoordinatorUnavailable) -> ErrorCode {
+    match unavailable {
+        CoordinatorUnavailable::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        CoordinatorUnavailable::NotHere => ErrorCode::NOT_COORDINATOR,
+    }
+}
+
 impl From<GroupError> for ErrorCode {
     fn from(error: GroupError) -> Self {
         match error {
@@ -142,6 +151,8 @@ impl From<GroupError> for ErrorCode {
             GroupError::GroupMaxSizeReached => Self::GROUP_MAX_SIZE_REACHED,
             GroupError::FencedInstanceId => Self::FENCED_INSTANCE_ID,
             GroupError::GroupSubscribedToTopic => Self::GROUP_SUBSCRIBED_TO_TOPIC,
+            GroupError::StaleMemberEpoch => Self::STALE_MEMBER_EPOCH,
+            GroupError::UnsupportedVersion => Self::UNSUPPORTED_VERSION,
         }
     }
 }

@@ -17,9 +17,13 @@ use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError};
 use super::Context;
 use super::errors::{partition_error, partition_error_message, record_error_message};
 use super::topics;
+use crate::controller::topic_name;
 use crate::shard::mailbox::{Gone, Lane};
 use crate::shard::partition::{PartitionError, ProducePart, Produced};
 use crate::shard::{Shard, Started};
+
+/// Who calls itself so may write to the broker's own topics, as in Kafka.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 type Results = Vec<Result<Produced, PartitionError>>;
 
@@ -56,7 +60,8 @@ pub(super) async fn start(
             send(version, header.correlation_id, &response)
         }));
     }
-    let parts = begin(&context, version, request, &mut response).await;
+    let is_admin = header.client_id.as_deref() == Some(ADMIN_CLIENT_ID);
+    let parts = begin(&context, (version, is_admin), request, &mut response).await;
     Outcome::Reply(Box::pin(async move {
         for part in parts {
             let results = match part.started {
@@ -132,7 +137,7 @@ fn prepare(request: &ProduceRequest) -> ProduceResponse {
 
 async fn begin(
     context: &Context,
-    version: i16,
+    (version, may_write_internal): (i16, bool),
     request: ProduceRequest,
     response: &mut ProduceResponse,
 ) -> Vec<ShardPart> {
@@ -142,6 +147,10 @@ async fn begin(
     let mut of_shards: Vec<OfShard> = Vec::new();
     for (topic_index, topic) in request.topic_data.into_iter().enumerate() {
         let found = topics::find(&image, version >= 13, &topic.name, topic.topic_id);
+        let found = found.and_then(|topic| match topic_name::is_internal(&topic.name) {
+            true if !may_write_internal => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
+            _ => Ok(topic),
+        });
         for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
             let name = match topics::partition(found, data.index) {
                 Ok(name) => name,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{BatchError, DECOMPRESSED_BYTES_MAX, HEADER_BYTES, RecordBatchHeader};
 use crate::compression::{self, Codec, CompressionError};
 use crate::offset::Offset;
-use crate::record::Records;
+use crate::record::{Record, Records};
 
 /// What ListOffsets answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,21 @@ pub fn first_at_or_after(
 pub fn first_of_max_timestamp(batch: &[u8]) -> Result<Option<TimestampAndOffset>, BatchError> {
     let max = RecordBatchHeader::parse(batch)?.max_timestamp;
     find(batch, |candidate| candidate == max)
+}
+
+/// Shows every record, in order.
+///
+/// # Errors
+/// [`BatchError`] when the records cannot be read; those in front were shown.
+pub fn each_record(batch: &[u8], mut see: impl FnMut(&Record<'_>)) -> Result<(), BatchError> {
+    let header = RecordBatchHeader::parse(batch)?;
+    with_body(batch, &header, |body| {
+        for record in Records::new(body, header.record_count) {
+            see(&record.map_err(BatchError::Record)?);
+        }
+        Ok(())
+    })
+    .map_err(BatchError::Codec)?
 }
 
 /// The values of all records; records without one are left out.

@@ -15,6 +15,7 @@
 mod join;
 mod leave;
 mod member;
+mod migration;
 mod rebalance;
 mod static_member;
 mod sync;
@@ -27,7 +28,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(super) use member::Member;
+pub(super) use join::new_member_id_of as new_member_id;
+pub(super) use member::{Member, bytes_of as join_bytes};
 pub(super) use static_member::ReplacedMember;
 
 use super::error::GroupError;

@@ -97,6 +97,8 @@ pub struct ConsumerGroup {
     owners: FxHashMap<TopicPartition, Arc<str>>,
     /// How many members subscribe to each expression.
     regex_subscribers: BTreeMap<Arc<str>, usize>,
+    /// What its members say of themselves, in bytes.
+    bytes: usize,
     /// The hash of what is subscribed to, and the version of the topics it was made with.
     hash_memo: Cell<Option<(u64, u64)>>,
 }
@@ -139,6 +141,7 @@ impl ConsumerGroup {
             static_members: BTreeMap::new(),
             owners: FxHashMap::default(),
             regex_subscribers: BTreeMap::new(),
+            bytes: 0,
             hash_memo: Cell::new(None),
         }
     }
@@ -173,6 +176,12 @@ impl ConsumerGroup {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// What its members say of themselves, in bytes: what a client can make a group keep.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The id of the member that has this instance id.
@@ -307,12 +316,14 @@ impl ConsumerGroup {
             self.hash_memo.set(None);
         }
         if let Some(old) = &old {
+            self.bytes -= old.bytes();
             self.forget(member_id, old);
         }
         let Some(new) = new else {
             self.members.remove(member_id);
             return;
         };
+        self.bytes += new.bytes();
         let current = &new.current;
         let held = [&current.assigned, &current.pending_revocation];
         for partition in held.into_iter().flat_map(Assignment::partitions) {

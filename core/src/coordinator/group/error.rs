@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::consumer::error::ConsumerGroupError;
+
 /// Why a group's request is refused: Kafka's own errors, by Kafka's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupError {
@@ -41,6 +43,10 @@ pub enum GroupError {
     FencedInstanceId,
     /// GROUP_SUBSCRIBED_TO_TOPIC (86).
     GroupSubscribedToTopic,
+    /// STALE_MEMBER_EPOCH (113): of a member of a consumer group.
+    StaleMemberEpoch,
+    /// UNSUPPORTED_VERSION (35): the request cannot say a member's epoch.
+    UnsupportedVersion,
 }
 
 impl fmt::Display for GroupError {
@@ -77,11 +83,40 @@ impl fmt::Display for GroupError {
             Self::GroupSubscribedToTopic => {
                 "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it."
             }
+            Self::StaleMemberEpoch => "The member epoch is stale.",
+            Self::UnsupportedVersion => "The version of API is not supported.",
         })
     }
 }
 
 impl std::error::Error for GroupError {}
+
+/// What a consumer group's refusal is to a request of the classic protocol, or of offsets. The rest are about requests of neither.
+impl From<&ConsumerGroupError> for GroupError {
+    fn from(error: &ConsumerGroupError) -> Self {
+        match error {
+            ConsumerGroupError::UnknownMember { .. }
+            | ConsumerGroupError::UnknownInstance(_)
+            | ConsumerGroupError::NotClassic(_) => Self::UnknownMemberId,
+            ConsumerGroupError::GroupFull { .. } => Self::GroupMaxSizeReached,
+            ConsumerGroupError::GroupNotFound(_) => Self::GroupIdNotFound,
+            ConsumerGroupError::FencedInstance { .. } => Self::FencedInstanceId,
+            ConsumerGroupError::StaleEpoch { .. } => Self::StaleMemberEpoch,
+            ConsumerGroupError::OldOffsetCommit => Self::UnsupportedVersion,
+            ConsumerGroupError::MemberIdRequired(_) => Self::MemberIdRequired,
+            ConsumerGroupError::IllegalGeneration { .. } => Self::IllegalGeneration,
+            ConsumerGroupError::InconsistentProtocol
+            | ConsumerGroupError::MalformedSubscription => Self::InconsistentGroupProtocol,
+            ConsumerGroupError::InvalidRequest(_)
+            | ConsumerGroupError::UnsupportedAssignor { .. }
+            | ConsumerGroupError::InvalidRegularExpression { .. }
+            | ConsumerGroupError::UpgradeRefused { .. }
+            | ConsumerGroupError::FencedEpoch { .. }
+            | ConsumerGroupError::UnknownMemberState
+            | ConsumerGroupError::UnreleasedInstance { .. } => Self::UnknownServerError,
+        }
+    }
+}
 
 /// Why records are not in the log and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,7 +96,9 @@ impl<T> Coordinator<T> {
         let id = id.clone();
         if let Some(group) = groups.get_mut(&id) {
             let (member_id, instance_id) = (request.member_id, request.instance_id);
-            group.validate_offset_commit(member_id, instance_id, request.generation)?;
+            let says_epochs = request.reports_unknown_group;
+            let generation = request.generation;
+            group.validate_offset_commit(member_id, instance_id, generation, says_epochs)?;
             group.on_offset_commit(member_id, &mut turn);
         }
         Ok(id)

@@ -42,6 +42,8 @@ impl<T> Coordinator<T> {
         for &group_id in group_ids {
             let group = self.groups.get_key_value(group_id);
             let result = match group {
+                // It has members, or is getting one.
+                Some(_) if self.holds.has(group_id) => Err(GroupError::NonEmptyGroup),
                 Some((id, group)) => group.validate_delete().map(|()| id.clone()),
                 None => Err(GroupError::GroupIdNotFound),
             };
@@ -103,7 +105,7 @@ impl<T> Coordinator<T> {
         time: Time,
         out: &mut Vec<Action<T>>,
     ) {
-        let Some(group) = self.groups.get(id) else {
+        let Some(group) = self.groups.get(id).filter(|_| !self.holds.has(id)) else {
             return;
         };
         let Some(basis) = group.expiry_basis() else {
@@ -129,7 +131,7 @@ impl<T> Coordinator<T> {
     }
 
     /// The group is dead from now on, and gone when the batch is committed. One that nothing was ever written of is gone at once.
-    fn remove_group(
+    pub(super) fn remove_group(
         &mut self,
         batch: &mut Batch,
         id: &Arc<str>,
@@ -144,11 +146,19 @@ impl<T> Coordinator<T> {
             return self.on_removed(id, Ok(()), time, out);
         }
         group.mark_dead();
-        // A group that only committed offsets has no record of its own; a tombstone too many does no harm.
-        batch.add(
-            group_metadata::encode(id, None),
-            Effect::GroupRemoved { group: id.clone() },
-        );
+        match group {
+            // A group that only committed offsets has no record of its own; a tombstone too many does no harm.
+            Group::Classic(_) => batch.add_record(group_metadata::encode(id, None)),
+            Group::Consumer(group) => {
+                for record in group.group.tombstones() {
+                    batch.add_record(record.encode(id));
+                }
+                self.holds.begin(id.clone(), self.shared.next_append());
+            }
+        }
+        batch
+            .effects
+            .push(Effect::GroupRemoved { group: id.clone() });
     }
 
     pub(super) fn note_tombstone(
@@ -202,7 +212,7 @@ impl<T> Coordinator<T> {
         }
         if let Some(group) = self.groups.remove(id) {
             let (_, mut turn) = self.parts(time, out);
-            group.retire(&mut turn);
+            group.retire(GroupError::UnknownMemberId, &mut turn);
         }
         // Some of its offsets could not be removed: then it is a group that only ever committed offsets.
         if self.offsets.has(id) {
@@ -215,10 +225,14 @@ impl<T> Coordinator<T> {
 
 impl Batch {
     fn add(&mut self, record: EncodedRecord, effect: Effect) {
+        self.add_record(record);
+        self.effects.push(effect);
+    }
+
+    fn add_record(&mut self, record: EncodedRecord) {
         // What a record takes besides its key, roughly.
         const RECORD_BYTES: usize = 16;
         self.bytes += RECORD_BYTES + record.key.len();
         self.records.push(record);
-        self.effects.push(effect);
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::consumer::error::ConsumerGroupError;
+use super::consumer::heartbeat::HeartbeatResponse;
 use super::error::{AppendFailure, GroupError};
 
 /// The answer to whatever waits with a token.
@@ -18,6 +20,16 @@ pub enum Response {
     OffsetCommit(Vec<TopicResult>),
     OffsetDelete(Result<Vec<TopicResult>, GroupError>),
     DeleteGroups(Vec<(Arc<str>, Result<(), GroupError>)>),
+    ConsumerHeartbeat(Result<HeartbeatResponse, ConsumerHeartbeatRefused>),
+}
+
+/// Why a ConsumerGroupHeartbeat is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerHeartbeatRefused {
+    /// By the group.
+    Group(ConsumerGroupError),
+    /// By the coordinator, or because of its log.
+    Coordinator(GroupError),
 }
 
 /// A member of a generation.
@@ -146,6 +158,9 @@ impl Response {
                     .into_iter()
                     .map(|(group, result)| (group, result.and(Err(error))))
                     .collect(),
+            ),
+            Self::ConsumerHeartbeat(result) => Self::ConsumerHeartbeat(
+                result.and(Err(ConsumerHeartbeatRefused::Coordinator(error))),
             ),
         }
     }

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::consumer::assignor::Assignor;
+use super::consumer::config::{ConsumerGroupConfig, MigrationPolicy};
 use crate::config::broker::{GroupConfig, OffsetsConfig};
 
 /// The limits and delays of one coordinator.
@@ -24,6 +26,8 @@ pub struct Settings {
     /// `offsets.retention.check.interval.ms`
     pub offsets_check_interval: Duration,
     pub bounds: Bounds,
+    /// `group.consumer.*`
+    pub consumer: ConsumerGroupConfig,
 }
 
 /// What clients can make one coordinator keep at most. Kafka has no such bounds; these are far above what it is used with.
@@ -44,6 +48,8 @@ pub struct Bounds {
     pub offsets_max: usize,
     /// Appends under way. More: COORDINATOR_NOT_AVAILABLE for commits of offsets; members wait for the log anyway.
     pub appends_max: usize,
+    /// Requests that wait until the records of their group are committed. More: COORDINATOR_NOT_AVAILABLE.
+    pub held_max: usize,
 }
 
 impl Default for Bounds {
@@ -56,6 +62,7 @@ impl Default for Bounds {
             coordinator_bytes_max: 128 << 20,
             offsets_max: 2_000_000,
             appends_max: 10_000,
+            held_max: 10_000,
         }
     }
 }
@@ -72,7 +79,27 @@ impl Settings {
             offsets_retention_ms: offsets.retention_ms,
             offsets_check_interval: Duration::from_millis(offsets.retention_check_interval_ms),
             bounds: Bounds::default(),
+            consumer: consumer(group),
         }
+    }
+}
+
+fn consumer(group: &GroupConfig) -> ConsumerGroupConfig {
+    let assignors = group.consumer_assignors.iter();
+    let assignors: Vec<_> = assignors.filter_map(|name| Assignor::named(name)).collect();
+    let default = ConsumerGroupConfig::default();
+    ConsumerGroupConfig {
+        heartbeat_interval_ms: group.consumer_heartbeat_interval_ms,
+        session_timeout_ms: group.consumer_session_timeout_ms,
+        members_max: group.consumer_size_max,
+        assignors: match assignors.is_empty() {
+            true => default.assignors,
+            false => assignors,
+        },
+        migration_policy: MigrationPolicy::named(&group.consumer_migration_policy)
+            .unwrap_or(default.migration_policy),
+        regex_refresh_interval_ms: default.regex_refresh_interval_ms,
+        classic_members_max: group.size_max,
     }
 }
 
@@ -94,6 +121,7 @@ mod tests {
             offsets_retention_ms: 7 * 24 * 3_600_000,
             offsets_check_interval: Duration::from_secs(600),
             bounds: Bounds::default(),
+            consumer: ConsumerGroupConfig::default(),
         };
         assert_eq!(settings, expected);
         assert_eq!(config.offsets.topic.partitions, 50);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consumer::config::ConsumerGroupConfig;
 use super::error::{AppendFailure, GroupError};
 use super::records::EncodedRecord;
 use super::request::{
@@ -31,6 +32,7 @@ pub(super) fn settings() -> Settings {
         offsets_retention_ms: 7 * 24 * 3_600_000,
         offsets_check_interval: Duration::from_secs(600),
         bounds: Bounds::default(),
+        consumer: ConsumerGroupConfig::default(),
     }
 }
 

@@ -16,8 +16,23 @@ pub(super) enum Timer {
     Join { group: Arc<str> },
     /// Members had long enough to ask for their assignment.
     Sync { group: Arc<str> },
+    /// A member of a consumer group may not have done in time what it had to.
+    Deadline { group: Arc<str> },
     /// Offsets are looked at for expiry.
     Expiry,
+}
+
+impl Timer {
+    /// `None`: it belongs to no single group.
+    pub(super) fn group(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Session { group, .. }
+            | Self::Join { group }
+            | Self::Sync { group }
+            | Self::Deadline { group } => Some(group),
+            Self::Expiry => None,
+        }
+    }
 }
 
 /// One alarm's own part: kept by whom it belongs to. Whoever drops it while it is set forgets to cancel it, and it rings in vain.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::classic::ReplacedMember;
+use super::consumer_requests::ConsumerChange;
 use super::error::AppendFailure;
 use super::records::EncodedRecord;
 use super::request::Time;
@@ -90,6 +91,22 @@ pub(super) enum Then {
         group: Arc<str>,
         replaced: ReplacedMember,
     },
+    /// A consumer group is what its records say.
+    Decided {
+        group: Arc<str>,
+        change: Box<ConsumerChange>,
+    },
+}
+
+impl Then {
+    pub(super) fn group(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Nothing => None,
+            Self::Assigned { group, .. }
+            | Self::StaticMemberReplaced { group, .. }
+            | Self::Decided { group, .. } => Some(group),
+        }
+    }
 }
 
 /// One decision: when it is made, and where its results go.

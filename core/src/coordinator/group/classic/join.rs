@@ -73,8 +73,7 @@ impl<T> ClassicGroup<T> {
     }
 
     fn join_new(&mut self, request: &JoinRequest<'_>, token: T, turn: &mut Turn<'_, T>) {
-        let prefix = request.instance_id.unwrap_or(request.client_id);
-        let member_id: Arc<str> = new_member_id(prefix, request.new_member_uuid).into();
+        let member_id: Arc<str> = new_member_id_of(request).into();
         if self.members.contains_key(&member_id) || self.pending_members.contains_key(&member_id) {
             // The caller's uuids are not what they should be.
             return refuse(token, GroupError::UnknownServerError, "", turn);
@@ -264,6 +263,12 @@ pub(super) fn refuse<T>(token: T, error: GroupError, member_id: &str, turn: &mut
     let member_id = member_id.into();
     let refused = JoinRefused { error, member_id };
     turn.answer(token, Response::Join(Err(refused)));
+}
+
+/// The id of a member that joins without one.
+pub(in super::super) fn new_member_id_of(request: &JoinRequest<'_>) -> String {
+    let prefix = request.instance_id.unwrap_or(request.client_id);
+    new_member_id(prefix, request.new_member_uuid)
 }
 
 fn new_member_id(prefix: &str, uuid: &str) -> String {

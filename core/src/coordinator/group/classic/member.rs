@@ -125,7 +125,7 @@ impl Protocol {
 }
 
 /// What a new member of this request would count at least.
-pub(super) fn bytes_of(request: &JoinRequest<'_>) -> usize {
+pub(in super::super) fn bytes_of(request: &JoinRequest<'_>) -> usize {
     let protocols = request.protocols.iter();
     let protocols = protocols.map(|(name, metadata)| OVERHEAD_BYTES + name.len() + metadata.len());
     let ids = request.instance_id.map_or(0, str::len) + 2 * request.client_id.len();

@@ -114,6 +114,21 @@ impl HeartbeatRequest {
         Ok(())
     }
 
+    /// What it says of its member, in bytes, roughly; 0 when it says nothing new.
+    pub(in super::super) fn bytes(&self) -> usize {
+        const NAME_OVERHEAD_BYTES: usize = 64;
+        let texts = [
+            &self.subscribed_topic_regex,
+            &self.rack_id,
+            &self.instance_id,
+            &self.server_assignor,
+        ];
+        let texts = texts.into_iter().flatten().map(|text| text.len());
+        let names = self.subscribed_topic_names.iter().flatten();
+        let names = names.map(|name| NAME_OVERHEAD_BYTES + name.len());
+        texts.chain(names).sum()
+    }
+
     /// Whether it says all that a member can say; such a request is answered with the whole assignment.
     fn is_full(&self) -> bool {
         let subscribes =

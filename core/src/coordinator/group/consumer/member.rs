@@ -137,6 +137,31 @@ impl Default for CurrentAssignment {
 }
 
 impl Member {
+    /// What it says of itself, in bytes, roughly. Partitions do not count: the topics bound those.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        const OVERHEAD_BYTES: usize = 128;
+        const NAME_OVERHEAD_BYTES: usize = 64;
+        let metadata = &*self.metadata;
+        let optional = [
+            &metadata.instance_id,
+            &metadata.rack_id,
+            &metadata.subscribed_topic_regex,
+            &metadata.server_assignor,
+        ];
+        let optional = optional.into_iter().flatten().map(|text| text.len());
+        let names = metadata.subscribed_topic_names.iter();
+        let names = names.map(|name| NAME_OVERHEAD_BYTES + name.len());
+        let classic = metadata.classic.iter();
+        let protocols = classic.flat_map(|classic| &classic.protocols);
+        let protocols = protocols
+            .map(|protocol| NAME_OVERHEAD_BYTES + protocol.name.len() + protocol.metadata.len());
+        OVERHEAD_BYTES
+            + metadata.client_id.len()
+            + metadata.client_host.len()
+            + optional.chain(names).chain(protocols).sum::<usize>()
+    }
+
     #[must_use]
     pub fn is_classic(&self) -> bool {
         self.metadata.classic.is_some()

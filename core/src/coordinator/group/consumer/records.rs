@@ -17,6 +17,7 @@ use super::member::{
     ClassicMember, ClassicProtocol, CurrentAssignment, MemberMetadata, MemberState,
 };
 use super::regex::ResolvedRegex;
+pub use crate::coordinator::group::records::EncodedRecord;
 
 #[cfg(test)]
 mod tests;
@@ -57,13 +58,6 @@ pub struct TopicMetadata {
     pub partition_count: i32,
     /// Partitions and the racks they are on.
     pub racks: Vec<(i32, Vec<Arc<str>>)>,
-}
-
-/// A record of `__consumer_offsets` in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedRecord {
-    pub key: Bytes,
-    pub value: Option<Bytes>,
 }
 
 /// The bytes are no record of a consumer group.
@@ -112,6 +106,20 @@ impl ConsumerGroupRecord {
     #[must_use]
     pub fn is_key(key: i16) -> bool {
         matches!(key, GROUP..=CURRENT | REGEX)
+    }
+
+    /// Whether it deletes.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            Self::Group(value) => value.is_none(),
+            Self::PartitionMetadata(value) => value.is_none(),
+            Self::Member(_, value) => value.is_none(),
+            Self::TargetEpoch(value) => value.is_none(),
+            Self::Target(_, value) => value.is_none(),
+            Self::Current(_, value) => value.is_none(),
+            Self::Regex(_, value) => value.is_none(),
+        }
     }
 
     #[must_use]

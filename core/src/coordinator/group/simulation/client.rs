@@ -172,7 +172,10 @@ impl Client {
                 // A commit is not urgent: the next heartbeat says what is the matter.
                 Err(_) => 500,
             },
-            Response::Leave(_) | Response::OffsetDelete(_) | Response::DeleteGroups(_) => 0,
+            Response::Leave(_)
+            | Response::OffsetDelete(_)
+            | Response::DeleteGroups(_)
+            | Response::ConsumerHeartbeat(_) => 0,
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::super::consumer::config::ConsumerGroupConfig;
 use super::super::error::{AppendFailure, GroupError};
 use super::super::records::EncodedRecord;
 use super::super::request::{
@@ -61,6 +62,7 @@ impl Stranger {
                 coordinator_bytes_max: 1_500,
                 offsets_max: 5,
                 appends_max: 4,
+                held_max: 2,
             },
             false => Bounds::default(),
         };
@@ -73,6 +75,7 @@ impl Stranger {
             offsets_retention_ms: 100_000,
             offsets_check_interval: Duration::from_secs(60),
             bounds,
+            consumer: ConsumerGroupConfig::default(),
         };
         Self {
             random,

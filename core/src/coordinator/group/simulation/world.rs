@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::consumer::config::ConsumerGroupConfig;
 use super::super::error::AppendFailure;
 use super::super::records::{EncodedRecord, GroupRecord};
 use super::super::request::{
@@ -172,6 +173,7 @@ impl World {
             offsets_retention_ms: 7 * 24 * 3_600_000,
             offsets_check_interval: Duration::from_secs(60),
             bounds: Bounds::default(),
+            consumer: ConsumerGroupConfig::default(),
         };
         let count = 1 + random.below(6) as usize;
         let clients = (0..count).map(|index| Client::new(index, &mut random));
