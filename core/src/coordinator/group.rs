@@ -31,6 +31,8 @@ mod timers;
 mod turn;
 
 #[cfg(test)]
+mod migration_simulation;
+#[cfg(test)]
 mod shell_by_hand;
 #[cfg(test)]
 mod simulation;

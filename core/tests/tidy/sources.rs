@@ -11,6 +11,7 @@ const GLOMMIO: &[&str] = &[
     "core/src/api/fetch.rs",
     "core/src/server.rs",
     "core/src/shard.rs",
+    "core/src/shard/coordinator.rs",
     "core/src/shard/mailbox.rs",
     "core/src/shard/offset_lookup.rs",
     "core/src/shard/report.rs",

@@ -40,7 +40,7 @@ mod subscription;
 pub mod topics_view;
 
 #[cfg(test)]
-mod simulation;
+pub(in crate::coordinator::group) mod simulation;
 #[cfg(test)]
 mod tests;
 

@@ -8,9 +8,9 @@
 //! RINKA_SEEDS=100000 cargo test -p rinka-core --lib consumer::simulation -- --nocapture
 //! ```
 
-mod client;
+pub(in crate::coordinator::group) mod client;
 mod invariants;
-mod random;
+pub(in crate::coordinator::group) mod random;
 mod world;
 
 use super::planted::{Planted, plant};

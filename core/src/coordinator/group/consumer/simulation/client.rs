@@ -17,7 +17,7 @@ use super::random::Random;
 use crate::coordinator::group::consumer_protocol::{ProtocolAssignment, Subscription};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::coordinator::group) enum Kind {
     Consumer,
     /// Classic, and gives up everything before it joins.
     Eager,
@@ -27,65 +27,65 @@ pub(super) enum Kind {
 
 /// What a client of the classic protocol does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(in crate::coordinator::group) enum Phase {
     Join,
     Sync,
     Heartbeat,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Subscribed {
+pub(in crate::coordinator::group) enum Subscribed {
     Names(Vec<Arc<str>>),
     Regex(Arc<str>),
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Client {
-    pub(super) kind: Kind,
-    pub(super) id: Arc<str>,
-    pub(super) instance_id: Option<Arc<str>>,
-    pub(super) epoch: i32,
-    pub(super) subscribed: Subscribed,
-    pub(super) assignor: Option<Arc<str>>,
+pub(in crate::coordinator::group) struct Client {
+    pub(in crate::coordinator::group) kind: Kind,
+    pub(in crate::coordinator::group) id: Arc<str>,
+    pub(in crate::coordinator::group) instance_id: Option<Arc<str>>,
+    pub(in crate::coordinator::group) epoch: i32,
+    pub(in crate::coordinator::group) subscribed: Subscribed,
+    pub(in crate::coordinator::group) assignor: Option<Arc<str>>,
     /// What it believes to have.
-    pub(super) owned: Assignment,
+    pub(in crate::coordinator::group) owned: Assignment,
     /// What it is to have instead, once it has given up what it must.
-    pub(super) pending: Option<(Assignment, Duration)>,
-    pub(super) phase: Phase,
+    pub(in crate::coordinator::group) pending: Option<(Assignment, Duration)>,
+    pub(in crate::coordinator::group) phase: Phase,
     /// The next heartbeat says everything.
-    pub(super) says_all: bool,
-    pub(super) owned_changed: bool,
-    pub(super) subscription_changed: bool,
-    pub(super) next_action: Duration,
+    pub(in crate::coordinator::group) says_all: bool,
+    pub(in crate::coordinator::group) owned_changed: bool,
+    pub(in crate::coordinator::group) subscription_changed: bool,
+    pub(in crate::coordinator::group) next_action: Duration,
     /// `None`: for good.
-    pub(super) silent_until: Option<Duration>,
-    pub(super) dead: bool,
+    pub(in crate::coordinator::group) silent_until: Option<Duration>,
+    pub(in crate::coordinator::group) dead: bool,
 }
 
-pub(super) const REBALANCE_TIMEOUT_MS: i32 = 15_000;
-pub(super) const CLASSIC_SESSION_TIMEOUT_MS: i32 = 10_000;
+pub(in crate::coordinator::group) const REBALANCE_TIMEOUT_MS: i32 = 15_000;
+pub(in crate::coordinator::group) const CLASSIC_SESSION_TIMEOUT_MS: i32 = 10_000;
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
 impl Client {
-    pub(super) fn is_alive(&self) -> bool {
+    pub(in crate::coordinator::group) fn is_alive(&self) -> bool {
         !self.dead
     }
 
-    pub(super) fn names(&self) -> &[Arc<str>] {
+    pub(in crate::coordinator::group) fn names(&self) -> &[Arc<str>] {
         match &self.subscribed {
             Subscribed::Names(names) => names,
             Subscribed::Regex(_) => &[],
         }
     }
 
-    pub(super) fn regex(&self) -> Option<&Arc<str>> {
+    pub(in crate::coordinator::group) fn regex(&self) -> Option<&Arc<str>> {
         match &self.subscribed {
             Subscribed::Names(_) => None,
             Subscribed::Regex(regex) => Some(regex),
         }
     }
 
-    pub(super) fn heartbeat(&self, random: &mut Random) -> HeartbeatRequest {
+    pub(in crate::coordinator::group) fn heartbeat(&self, random: &mut Random) -> HeartbeatRequest {
         let joins = self.epoch == 0;
         let all = joins || self.says_all;
         let says_topics = all || self.subscription_changed;
@@ -108,7 +108,11 @@ impl Client {
         }
     }
 
-    pub(super) fn join(&self, topics: &TopicsView, random: &mut Random) -> JoinRequest {
+    pub(in crate::coordinator::group) fn join(
+        &self,
+        topics: &TopicsView,
+        random: &mut Random,
+    ) -> JoinRequest {
         let eager = self.kind == Kind::Eager;
         let named = self.owned.topics().filter_map(|(id, partitions)| {
             let name = Arc::clone(topics.name(id)?);
@@ -137,7 +141,7 @@ impl Client {
         }
     }
 
-    pub(super) fn sync(&self) -> SyncRequest {
+    pub(in crate::coordinator::group) fn sync(&self) -> SyncRequest {
         SyncRequest {
             member_id: Arc::clone(&self.id),
             instance_id: self.instance_id.clone(),
@@ -147,7 +151,7 @@ impl Client {
         }
     }
 
-    pub(super) fn classic_heartbeat(&self) -> ClassicHeartbeat {
+    pub(in crate::coordinator::group) fn classic_heartbeat(&self) -> ClassicHeartbeat {
         ClassicHeartbeat {
             member_id: Arc::clone(&self.id),
             instance_id: self.instance_id.clone(),
@@ -156,7 +160,7 @@ impl Client {
     }
 
     /// The request arrived, and so did its response.
-    pub(super) fn on_heartbeat_response(
+    pub(in crate::coordinator::group) fn on_heartbeat_response(
         &mut self,
         response: HeartbeatResponse,
         now: Duration,
@@ -176,7 +180,7 @@ impl Client {
     }
 
     /// SyncGroup's assignment. A cooperative member that must give up something joins again when it has.
-    pub(super) fn on_sync_response(
+    pub(in crate::coordinator::group) fn on_sync_response(
         &mut self,
         bytes: &Bytes,
         topics: &TopicsView,
@@ -193,7 +197,7 @@ impl Client {
     }
 
     /// A classic member is told of a rebalance.
-    pub(super) fn on_rebalance(&mut self, now: Duration, slow: Duration) {
+    pub(in crate::coordinator::group) fn on_rebalance(&mut self, now: Duration, slow: Duration) {
         self.phase = Phase::Join;
         self.next_action = now;
         if self.kind == Kind::Eager {
@@ -204,7 +208,7 @@ impl Client {
     }
 
     /// Takes what it is to have once it has given up what it must, and says so at once.
-    pub(super) fn settle(&mut self, now: Duration) {
+    pub(in crate::coordinator::group) fn settle(&mut self, now: Duration) {
         let Some((assignment, _)) = self.pending.take_if(|(_, at)| *at <= now) else {
             return;
         };
@@ -223,12 +227,12 @@ impl Client {
     }
 
     /// Whether it must first finish what it is doing: a member of the classic protocol gives up before it joins.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::coordinator::group) fn is_busy(&self) -> bool {
         self.kind != Kind::Consumer && self.phase == Phase::Join && self.pending.is_some()
     }
 
     /// It is no member any more, and has nothing.
-    pub(super) fn on_fenced(&mut self, now: Duration) {
+    pub(in crate::coordinator::group) fn on_fenced(&mut self, now: Duration) {
         self.owned = Assignment::default();
         self.pending = None;
         self.epoch = 0;
@@ -242,12 +246,12 @@ impl Client {
     }
 
     /// Whatever became of its request: it says everything again.
-    pub(super) fn on_no_response(&mut self, now: Duration, after: Duration) {
+    pub(in crate::coordinator::group) fn on_no_response(&mut self, now: Duration, after: Duration) {
         self.says_all = true;
         self.next_action = now + after;
     }
 }
 
-pub(super) fn new_id(random: &mut Random) -> Arc<str> {
+pub(in crate::coordinator::group) fn new_id(random: &mut Random) -> Arc<str> {
     format!("m{:08x}", random.next() >> 32).into()
 }
