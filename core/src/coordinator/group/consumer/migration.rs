@@ -99,7 +99,7 @@ impl ConsumerGroup {
             ));
         }
 
-        // What two members claim stays with the first.
+        // What two members have stays with the first.
         let mut taken = BTreeSet::new();
         let mut members = Vec::new();
         for member in &classic.members {
@@ -107,6 +107,16 @@ impl ConsumerGroup {
                 convert(member, classic, context.topics, &mut taken).map_err(refused)?;
             members.push((Arc::clone(&member.member_id), converted));
         }
+        let members = members.into_iter().map(|(id, (mut member, claimed))| {
+            let claimed = claimed.partitions();
+            let unrevoked: Assignment = claimed.filter(|it| taken.insert(*it)).collect();
+            if !unrevoked.is_empty() {
+                member.current.state = MemberState::UnrevokedPartitions;
+                member.current.pending_revocation = unrevoked;
+            }
+            (id, member)
+        });
+        let members: Vec<(Arc<str>, Member)> = members.collect();
         let names = members.iter();
         let names = names.flat_map(|(_, member)| &member.metadata.subscribed_topic_names);
         let hash = context.topics.hash(names);
@@ -207,12 +217,14 @@ impl ConsumerGroup {
     }
 }
 
+/// The member, and what it said it had when it joined. A cooperative member still has of that what its assignment leaves out, until
+/// it joins again.
 fn convert(
     member: &ClassicGroupMember,
     classic: &ClassicGroup,
     topics: &TopicsView,
     taken: &mut BTreeSet<TopicPartition>,
-) -> Result<Member, &'static str> {
+) -> Result<(Member, Assignment), &'static str> {
     const MALFORMED: &str = "the embedded consumer protocol is malformed";
     let chosen = classic.protocol.as_ref();
     let protocol = member
@@ -233,6 +245,7 @@ fn convert(
             .filter(|partition| taken.insert(*partition))
             .collect();
     }
+    let claimed = partitions_of(&subscription.owned, topics);
     let metadata = MemberMetadata {
         instance_id: member.instance_id.clone(),
         rack_id: subscription.rack.filter(|rack| !rack.is_empty()),
@@ -248,7 +261,7 @@ fn convert(
         }),
     };
     let epoch = classic.generation.max(1);
-    Ok(Member {
+    let member = Member {
         metadata: Arc::new(metadata),
         current: CurrentAssignment {
             epoch,
@@ -257,7 +270,8 @@ fn convert(
             assigned,
             pending_revocation: Assignment::default(),
         },
-    })
+    };
+    Ok((member, claimed))
 }
 
 /// Members who do not speak the classic protocol must not be among them.
