@@ -114,6 +114,8 @@ pub(super) struct ClassicGroup<T> {
     assigning: Option<AppendId>,
     /// Whether the log may hold a record of the group.
     logged: bool,
+    /// Its record names no leader: nobody has assigned since it was a consumer group.
+    unassigned: bool,
     bytes: usize,
 }
 
@@ -148,6 +150,7 @@ impl<T> ClassicGroup<T> {
             sync_alarm: Alarm::default(),
             assigning: None,
             logged: false,
+            unassigned: false,
             bytes: 0,
         }
     }
@@ -183,6 +186,7 @@ impl<T> ClassicGroup<T> {
                 }
                 group.insert(member, &protocol_type, None, usage);
             }
+            group.unassigned = record.leader.is_none();
             let leader = record.leader.as_deref().map(shared);
             if let Some(leader) = leader.filter(|leader| group.members.contains_key(leader)) {
                 group.leader = Some(leader);
@@ -242,13 +246,14 @@ impl<T> ClassicGroup<T> {
         turn.shared.timers.cancel(&mut self.sync_alarm);
     }
 
-    /// Alarms of a group that was loaded, and of one that is larger than is allowed by now, a rebalance.
+    /// Alarms of a group that was loaded, and a rebalance where one is due, or where it is larger than is allowed by now.
     pub(super) fn on_loaded(&mut self, turn: &mut Turn<'_, T>) {
         let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
         for id in ids {
             self.arm_session(&id, turn);
         }
-        if self.members.len() > turn.shared.settings.group_size_max {
+        let is_due = std::mem::take(&mut self.unassigned);
+        if is_due || self.members.len() > turn.shared.settings.group_size_max {
             self.prepare_rebalance(turn);
         }
     }

@@ -436,9 +436,8 @@ impl<T> Coordinator<T> {
         if let Some(downgrade) = &downgrade {
             // Made once more when it is committed, and then counted.
             let mut usage = Usage::default();
-            let group = &downgrade.group;
-            let classic = ClassicGroup::<T>::from_migration(id, group, time, &mut usage);
-            encoded.push(classic.record_as_it_is());
+            let classic = ClassicGroup::<T>::from_migration(id, downgrade, time, &mut usage);
+            encoded.push(classic.downgraded_record());
         }
         if encoded.is_empty() {
             if let Some(Group::Consumer(group)) = self.groups.get_mut(id) {
@@ -519,8 +518,8 @@ impl<T> Coordinator<T> {
             former.retire(GroupError::RebalanceInProgress, &mut turn);
         }
         let usage = &mut turn.shared.usage;
-        let mut group = ClassicGroup::from_migration(id, &downgrade.group, time, usage);
-        group.on_downgraded(downgrade.rebalance, &mut turn);
+        let mut group = ClassicGroup::from_migration(id, downgrade, time, usage);
+        group.on_loaded(&mut turn);
         groups.insert(id.clone(), Group::Classic(group.into()));
     }
 

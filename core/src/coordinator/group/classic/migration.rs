@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::consumer::member::ClassicProtocol;
-use super::super::consumer::migration::{self, ClassicGroupMember};
+use super::super::consumer::migration::{self, ClassicGroupMember, Downgrade};
 use super::super::consumer_protocol::{ProtocolAssignment, Subscription};
 use super::super::records::EncodedRecord;
 use super::super::request::Time;
 use super::super::timers::Alarm;
-use super::super::turn::{AppendId, Turn, Usage};
+use super::super::turn::{AppendId, Usage};
 use super::member::Protocol;
 use super::{ClassicGroup, Member, State};
 
@@ -73,10 +73,10 @@ impl<T> ClassicGroup<T> {
         }
     }
 
-    /// A stable group of those who are left of a consumer group.
+    /// A group of those who are left of a consumer group: stable, or with a rebalance to begin with.
     pub(in super::super) fn from_migration(
         id: &Arc<str>,
-        group: &migration::ClassicGroup,
+        Downgrade { group, rebalance }: &Downgrade,
         time: Time,
         usage: &mut Usage,
     ) -> Self {
@@ -110,19 +110,17 @@ impl<T> ClassicGroup<T> {
             classic.insert(member, &protocol_type, None, usage);
         }
         classic.subscribed_topics = classic.read_subscriptions();
+        classic.unassigned = *rebalance;
         classic
     }
 
-    pub(in super::super) fn record_as_it_is(&self) -> EncodedRecord {
-        self.record(|member| member.assignment.clone())
-    }
-
-    /// Sessions begin, and a rebalance where one is due.
-    pub(in super::super) fn on_downgraded(&mut self, rebalance: bool, turn: &mut Turn<'_, T>) {
-        self.on_loaded(turn);
-        if rebalance && self.state == State::Stable {
-            self.prepare_rebalance(turn);
+    /// Its record. Who loads it must know whether the rebalance is still to come: then it names no leader, which no other record of a
+    /// group with members does.
+    pub(in super::super) fn downgraded_record(mut self) -> EncodedRecord {
+        if self.unassigned {
+            self.leader = None;
         }
+        self.record(|member| member.assignment.clone())
     }
 }
 
