@@ -4,9 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rinka_storage::topic_partition::{TopicId, TopicPartition};
+use uuid::Uuid;
+
+use super::super::consumer::assignment::Assignment;
 use super::super::consumer::config::ConsumerGroupConfig;
+use super::super::consumer::heartbeat::HeartbeatRequest as ConsumerHeartbeatRequest;
+use super::super::consumer::topics_view::TopicsView;
 use super::super::error::{AppendFailure, GroupError};
 use super::super::records::EncodedRecord;
 use super::super::request::{
@@ -17,6 +24,9 @@ use super::super::response::Response;
 use super::super::settings::{Bounds, Settings};
 use super::super::{Action, AppendId, Coordinator};
 use super::Random;
+use crate::metadata::image::MetadataImage;
+use crate::metadata::records::MetadataRecord;
+use crate::metadata::topic::PartitionState;
 
 const GROUPS: &[&str] = &["", "a", "b"];
 const TOPICS: &[&str] = &["t", "u", "v"];
@@ -45,8 +55,9 @@ struct Stranger {
     under_way: BTreeMap<AppendId, Vec<EncodedRecord>>,
     log: Vec<EncodedRecord>,
     out: Vec<Action<u64>>,
-    /// Assignments that were handed out.
+    /// Assignments that were handed out, and heartbeats of consumer groups that were accepted.
     synced: u64,
+    beaten: u64,
 }
 
 impl Stranger {
@@ -92,6 +103,7 @@ impl Stranger {
             log: Vec::new(),
             out: Vec::new(),
             synced: 0,
+            beaten: 0,
         }
     }
 
@@ -132,7 +144,8 @@ impl Stranger {
         }
     }
 
-    fn run(mut self) -> u64 {
+    fn run(mut self) -> (u64, u64) {
+        self.coordinator.on_topics_changed(topics());
         for _ in 0..STEPS {
             self.step();
             self.carry_out();
@@ -143,11 +156,12 @@ impl Stranger {
         assert!(self.open.is_empty(), "never answered: {:?}", self.open);
         assert_eq!(self.coordinator.next_deadline(), None);
         self.coordinator.assert_counts();
-        self.synced
+        (self.synced, self.beaten)
     }
 
     fn step(&mut self) {
-        match self.random.below(14) {
+        match self.random.below(17) {
+            14..17 => self.consumer_heartbeat(),
             0..3 => self.join(),
             3..5 => self.sync(),
             5 => self.heartbeat(),
@@ -235,6 +249,48 @@ impl Stranger {
         };
         self.coordinator
             .on_heartbeat(&request, token, self.time, &mut self.out);
+    }
+
+    fn consumer_heartbeat(&mut self) {
+        let whom = self.whom();
+        let token = self.token(&whom);
+        let epoch = match self.random.below(4) {
+            0 | 1 => 0,
+            2 => whom.generation,
+            _ => self.number(&[-3, -2, -1, 1, i32::MAX, i32::MIN]),
+        };
+        let says = epoch == 0 || self.random.one_in(3);
+        let names = ["t", "u", "unknown"].map(Arc::from);
+        let count = self.random.below(4) as usize;
+        let regexes = ["", "t|u", ".*", "("];
+        let owned = match epoch {
+            0 => Assignment::default(),
+            _ => (0..self.random.below(3))
+                .map(|partition| TopicPartition {
+                    topic_id: TopicId(Uuid::from_u128(1 + u128::from(partition % 2))),
+                    partition: partition as i32 - 1,
+                })
+                .collect(),
+        };
+        let request = ConsumerHeartbeatRequest {
+            version: self.random.below(2) as i16,
+            member_id: whom.member_id.as_str().into(),
+            member_epoch: epoch,
+            instance_id: whom.instance_id.map(Arc::from),
+            rack_id: None,
+            rebalance_timeout_ms: says.then(|| self.number(&[-1, 0, 10_000, i32::MAX, i32::MIN])),
+            subscribed_topic_names: says.then(|| names[..count].to_vec()),
+            subscribed_topic_regex: (says && self.random.one_in(4))
+                .then(|| self.of(&regexes).into()),
+            server_assignor: self.random.one_in(4).then(|| "range".into()),
+            owned: says.then_some(owned),
+            client_id: "client".into(),
+            client_host: "".into(),
+            new_member_id: format!("{token:036}").into(),
+        };
+        let (time, out) = (self.time, &mut self.out);
+        self.coordinator
+            .on_consumer_heartbeat(whom.group, &request, token, time, out);
     }
 
     fn leave(&mut self) {
@@ -356,6 +412,7 @@ impl Stranger {
         self.carry_out();
         self.under_way.clear();
         self.coordinator = Coordinator::new(self.settings.clone());
+        self.coordinator.on_topics_changed(topics());
         for record in &self.log {
             let value = record.value.as_deref();
             self.coordinator.replay(&record.key, value).unwrap();
@@ -366,6 +423,7 @@ impl Stranger {
     fn look(&mut self) {
         let group_id = self.of(GROUPS);
         let _ = self.coordinator.describe(group_id);
+        let _ = self.coordinator.describe_consumer_group(group_id);
         let _ = self.coordinator.list(&Default::default());
         let _ = self.coordinator.offset_fetch(&OffsetFetchRequest {
             group_id,
@@ -397,12 +455,32 @@ impl Stranger {
                             self.known.push(whom);
                         }
                         Response::Sync(Ok(_)) => self.synced += 1,
+                        Response::ConsumerHeartbeat(Ok(accepted)) => {
+                            whom.member_id = accepted.member_id.to_string();
+                            whom.generation = accepted.member_epoch;
+                            self.beaten += 1;
+                            self.known.push(whom);
+                        }
                         _ => {}
                     }
                 }
             }
         }
     }
+}
+
+fn topics() -> TopicsView {
+    let mut image = MetadataImage::default();
+    for (id, (name, partitions)) in (1..).zip([("t", 2), ("u", 1)]) {
+        let record = MetadataRecord::TopicCreated {
+            id: TopicId(Uuid::from_u128(id)),
+            name: name.to_owned(),
+            partitions: vec![PartitionState::new(vec![1], vec![1]); partitions],
+        };
+        image.replay(&record).expect("a new topic");
+    }
+    let version = image.version();
+    TopicsView::new(image, version)
 }
 
 #[test]
@@ -413,12 +491,15 @@ fn strangers_break_nothing_whatever_they_ask() {
     }
     let first = super::number("RINKA_SEED_FIRST").unwrap_or(0);
     let seeds = super::number("RINKA_SEEDS").unwrap_or(SEEDS);
-    let mut synced = 0;
+    let (mut synced, mut beaten) = (0, 0);
     for seed in first..first + seeds {
         let lived = catch_unwind(AssertUnwindSafe(|| Stranger::new(seed).run()));
-        synced += lived.unwrap_or_else(|_| {
+        let lived = lived.unwrap_or_else(|_| {
             panic!("replay it: RINKA_SEED={seed} cargo test -p rinka-core --lib hostile::strangers")
         });
+        synced += lived.0;
+        beaten += lived.1;
     }
+    assert!(beaten >= seeds, "only {beaten} heartbeats were accepted");
     assert!(synced >= seeds / 2, "only {synced} got an assignment");
 }
