@@ -22,6 +22,14 @@ pub(crate) enum Planted {
     SessionTimerForgotten,
     /// A replay takes the first record of a key for its last.
     OlderRecordWins,
+    /// A consumer group decides on while the records of its last decision are under way.
+    GroupNotHeld,
+    /// An upgrade does not see what members have yet to give up.
+    UpgradeForgetsUnrevoked,
+    /// Whoever loads a group that was downgraded does not know that it must rebalance.
+    DowngradeForgetsRebalance,
+    /// An upgrade does not wait for an assignment that is under way.
+    UpgradeDuringAssignment,
 }
 
 #[cfg(test)]

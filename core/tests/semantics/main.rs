@@ -6,6 +6,7 @@
 //!   restarts the broker).
 
 mod fetch;
+mod groups;
 mod offsets;
 mod produce;
 #[path = "../support/mod.rs"]

@@ -28,6 +28,7 @@ use super::response::{ConsumerHeartbeatRefused, JoinRefused, Joined, Left, Respo
 use super::timed_group::TimedGroup;
 use super::turn::{Action, AppendId, Then, Turn, Usage};
 use super::{Coordinator, Group};
+use crate::coordinator::planted::{Planted, planted};
 
 /// A deadline that passed, and whose records could not be written, passes again after this.
 const DEADLINE_RETRY: Duration = Duration::from_secs(1);
@@ -462,7 +463,9 @@ impl<T> Coordinator<T> {
         if let (Some(token), Some(response)) = (token, response) {
             turn.answer_after(Some(append), token, response);
         }
-        self.holds.begin(id.clone(), append);
+        if !planted(Planted::GroupNotHeld) {
+            self.holds.begin(id.clone(), append);
+        }
     }
 
     /// A decision's records are committed, or never will be.

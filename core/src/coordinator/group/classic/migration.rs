@@ -15,6 +15,7 @@ use super::super::timers::Alarm;
 use super::super::turn::{AppendId, Usage};
 use super::member::Protocol;
 use super::{ClassicGroup, Member, State};
+use crate::coordinator::planted::{Planted, planted};
 
 impl<T> ClassicGroup<T> {
     pub(in super::super) fn is_dead(&self) -> bool {
@@ -23,6 +24,9 @@ impl<T> ClassicGroup<T> {
 
     /// An append on which it depends what members have.
     pub(in super::super) fn append_under_way(&self) -> Option<AppendId> {
+        if planted(Planted::UpgradeDuringAssignment) {
+            return None;
+        }
         let replacing = self.members.values().filter_map(|member| member.replacing);
         self.assigning.into_iter().chain(replacing).max()
     }
@@ -117,7 +121,7 @@ impl<T> ClassicGroup<T> {
     /// Its record. Who loads it must know whether the rebalance is still to come: then it names no leader, which no other record of a
     /// group with members does.
     pub(in super::super) fn downgraded_record(mut self) -> EncodedRecord {
-        if self.unassigned {
+        if self.unassigned && !planted(Planted::DowngradeForgetsRebalance) {
             self.leader = None;
         }
         self.record(|member| member.assignment.clone())

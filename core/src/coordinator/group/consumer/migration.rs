@@ -22,6 +22,7 @@ use super::{ConsumerGroup, Context};
 use crate::coordinator::group::consumer_protocol::{
     self, PROTOCOL_TYPE, ProtocolAssignment, Subscription,
 };
+use crate::coordinator::planted::{Planted, planted};
 
 /// A classic group with members, as far as the other protocol needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ impl ConsumerGroup {
         let members = members.into_iter().map(|(id, (mut member, claimed))| {
             let claimed = claimed.partitions();
             let unrevoked: Assignment = claimed.filter(|it| taken.insert(*it)).collect();
-            if !unrevoked.is_empty() {
+            if !unrevoked.is_empty() && !planted(Planted::UpgradeForgetsUnrevoked) {
                 member.current.state = MemberState::UnrevokedPartitions;
                 member.current.pending_revocation = unrevoked;
             }
