@@ -675,9 +675,7 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
             false => Some(first.reply.as_mut().await),
         };
         queue.done(first.permit);
-        let Some(reply) = reply else {
-            return None;
-        };
+        let reply = reply?;
         if queue.phase.get() == Phase::Cut {
             return None;
         }

@@ -131,9 +131,8 @@ impl<T> Coordinator<T> {
                 let usage = &mut self.shared.usage;
                 let loaded = value.map(|value| ClassicGroup::load(id.clone(), value, usage));
                 let loaded = loaded.transpose()?;
-                match self.groups.remove(&id) {
-                    Some(former) => former.forget(usage),
-                    None => {}
+                if let Some(former) = self.groups.remove(&id) {
+                    former.forget(usage);
                 }
                 let group = match loaded {
                     Some(group) => Some(group),

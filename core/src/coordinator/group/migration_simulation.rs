@@ -79,6 +79,9 @@ fn violation<T>(invariant: Invariant, what: impl Into<String>) -> Checked<T> {
     Err((invariant, what.into()))
 }
 
+/// Of each member, as SyncGroup has it.
+type Assignments = Vec<(Arc<str>, Vec<u8>)>;
+
 type Tally = BTreeMap<&'static str, u64>;
 
 struct Waiting {
@@ -99,7 +102,7 @@ struct World {
     log: Vec<EncodedRecord>,
     clients: Vec<Client>,
     /// Of classic clients that lead: what they will hand out.
-    assignments: BTreeMap<usize, Vec<(Arc<str>, Vec<u8>)>>,
+    assignments: BTreeMap<usize, Assignments>,
     waiting: BTreeMap<usize, Waiting>,
     requests: usize,
     is_consumer_group: bool,
@@ -420,10 +423,10 @@ impl World {
             return Ok(());
         }
         let is_lost = chaos && self.random.one_in(20);
+        self.ask(index, is_lost);
         if is_lost {
             self.lose_patience(index);
         }
-        self.ask(index, is_lost);
         self.carry_out(chaos)
     }
 
@@ -439,11 +442,7 @@ impl World {
 
     fn ask(&mut self, index: usize, is_lost: bool) {
         let time = self.time();
-        let mut client = self.clients[index].clone();
-        if is_lost && client.kind != Kind::Consumer && client.phase == Phase::Join {
-            // What it asked before it lost patience does not matter: it joins.
-            client.phase = Phase::Join;
-        }
+        let client = self.clients[index].clone();
         let token = self.token(index, is_lost);
         let out = &mut self.out;
         if client.kind == Kind::Consumer {
@@ -586,7 +585,7 @@ impl World {
     }
 
     /// What a leader hands out: everybody in turn, but nothing that another one still has (KIP-429).
-    fn assign(&self, joined: &Joined) -> Vec<(Arc<str>, Vec<u8>)> {
+    fn assign(&self, joined: &Joined) -> Assignments {
         let members = joined.members.iter().map(|member| {
             let subscription = Subscription::decode(&member.metadata).expect("ours");
             (Arc::clone(&member.member_id), subscription)
