@@ -7,13 +7,17 @@ mod alter_configs;
 mod api_versions;
 mod config_resources;
 pub(crate) mod connections;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -23,14 +27,23 @@ mod elect_leaders;
 mod errors;
 pub(crate) mod fetch;
 mod find_coordinator;
+mod group_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod throttle;
 mod topics;
 mod update_features;
@@ -47,4 +60,6 @@ pub(crate) struct Context {
     pub(crate) listener: usize,
     /// The address it reached us at.
     pub(crate) local: IpAddr,
+    /// The client's own.
+    pub(crate) peer: IpAddr,
 }

@@ -6,6 +6,7 @@ pub(crate) mod admin;
 pub(crate) mod api;
 pub mod config;
 pub mod controller;
+pub mod coordinator;
 pub mod doctor;
 pub mod dump;
 pub(crate) mod executor_start;

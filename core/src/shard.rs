@@ -4,6 +4,7 @@
 //! state machines of storage and replication do.
 
 mod compaction;
+pub(crate) mod coordinator;
 pub(crate) mod mailbox;
 pub(crate) mod metadata_log;
 pub(crate) mod offset_lookup;
@@ -35,6 +36,7 @@ use rinka_storage::topic_partition::TopicPartition;
 use rustc_hash::FxHashMap;
 
 use self::compaction::Cleaner;
+use self::coordinator::Coordinators;
 use self::mailbox::{Answer, Gone, Lane, Mailbox};
 use self::partition::{Partition, PartitionError, PendingProduce, ProducePart, Produced};
 use self::retention::Doomed;
@@ -100,6 +102,8 @@ pub(crate) struct Shard {
     metadata_turn: turn::Turn,
     partitions: RefCell<FxHashMap<TopicPartition, Rc<Partition>>>,
     pub(crate) cleaner: Cleaner,
+    /// Of the groups whose partitions this shard owns.
+    coordinators: Coordinators,
     /// Files that wait for their end.
     pub(crate) doomed: RefCell<Doomed>,
     mailboxes: Vec<Mailbox>,
@@ -169,6 +173,7 @@ impl Shard {
             counters: RequestCounters::default(),
             config: RefCell::new(Arc::new(node.config.clone())),
             quota_usage: RefCell::new(QuotaUsage::new(node.config.quota)),
+            coordinators: Coordinators::new(&node.config),
             node,
             store,
             image: RefCell::default(),
@@ -323,6 +328,7 @@ impl Shard {
             }
         }
         let delta = MetadataDelta::between(&old, image);
+        self.tell_coordinators(image, &delta);
         for topic in delta.topics_deleted {
             for (partition, _) in topic.partitions.iter() {
                 self.remove_partition(TopicPartition {
@@ -359,6 +365,7 @@ impl Shard {
                 self.reconfigure(&topic);
             }
         }
+        self.open_coordinators(image);
     }
 
     /// Gives the topic's partitions here the configuration that holds now.
@@ -435,12 +442,13 @@ impl Shard {
     }
 
     /// Tells everyone that the broker ends.
-    pub(crate) fn begin_stop(&self) {
+    pub(crate) fn begin_stop(self: &Rc<Self>) {
         self.stopping.set(true);
         self.stop.ring();
         for partition in self.waited_for.borrow().values() {
             partition.end_watches();
         }
+        self.unload_coordinators();
     }
 
     fn remove_partition(self: &Rc<Self>, name: TopicPartition) {
@@ -448,6 +456,7 @@ impl Shard {
             return;
         };
         partition.close(&PartitionError::Unknown);
+        self.close_coordinator(name);
         let shard = Rc::clone(self);
         glommio::spawn_local(async move { shard.remove_log(&partition).await }).detach();
     }
@@ -529,7 +538,7 @@ impl Shard {
         }
     }
 
-    async fn tick(&self, pulse: &Pulse) {
+    async fn tick(self: &Rc<Self>, pulse: &Pulse) {
         let mut idle_swept = self.now();
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
@@ -565,6 +574,7 @@ impl Shard {
                 partition.on_time(now);
                 !partition.is_quiet()
             });
+            self.tick_coordinators(now);
         }
     }
 

@@ -76,8 +76,10 @@ impl Default for Limits {
 
 /// What becomes of a frame.
 pub enum Outcome {
-    /// A reply will come; its work has begun.
+    /// A reply will come; its work has begun, and is not broken off.
     Reply(Pin<Box<dyn Future<Output = Reply>>>),
+    /// A reply will come, perhaps in minutes. Nothing depends on the wait for it, which ends with the connection.
+    Wait(Pin<Box<dyn Future<Output = Reply>>>),
     /// There will be none (acks=0).
     Silent,
     /// The peer does not speak our language: end the connection after the replies before.
@@ -251,6 +253,8 @@ struct Queue {
 
 struct Pending {
     reply: Pin<Box<dyn Future<Output = Reply>>>,
+    /// Whether the reply may be given up when the peer is gone.
+    only_waits: bool,
     permit: Permit,
 }
 
@@ -337,13 +341,15 @@ impl Queue {
         }
     }
 
-    fn push(&self, reply: Pin<Box<dyn Future<Output = Reply>>>, permit: Permit) {
+    fn push(&self, reply: Pin<Box<dyn Future<Output = Reply>>>, only_waits: bool, permit: Permit) {
         self.in_flight.set(self.in_flight.get() + 1);
         let bytes = self.in_flight_bytes.get() + permit.bytes();
         self.in_flight_bytes.set(bytes);
-        self.replies
-            .borrow_mut()
-            .push_back(Pending { reply, permit });
+        self.replies.borrow_mut().push_back(Pending {
+            reply,
+            only_waits,
+            permit,
+        });
         wake(&self.writer);
     }
 
@@ -363,6 +369,21 @@ impl Queue {
         if bytes == 0 {
             wake(&self.room);
         }
+    }
+
+    /// The reply, unless the peer is gone first.
+    async fn unless_gone(&self, mut reply: Pin<&mut dyn Future<Output = Reply>>) -> Option<Reply> {
+        poll_fn(|context| {
+            if let Poll::Ready(reply) = reply.as_mut().poll(context) {
+                return Poll::Ready(Some(reply));
+            }
+            if self.phase.get() == Phase::Cut || self.reading_ended.get() {
+                return Poll::Ready(None);
+            }
+            sleep_on(&self.writer, context);
+            Poll::Pending
+        })
+        .await
     }
 
     async fn next(&self) -> Option<Pending> {
@@ -442,7 +463,7 @@ impl Connection {
             .enter(if failed { Phase::Cut } else { Phase::Finishing });
         self.queue.unsent(0);
         self.queue.replies.borrow_mut().clear();
-        if let Some(begun) = waiting {
+        if let Some(begun) = waiting.filter(|begun| !begun.only_waits) {
             // Its work may be half done: a topic created, say, but not yet published.
             begun.reply.await;
         }
@@ -599,7 +620,8 @@ async fn read(
             queue.progressed.set(true);
             admitted = false;
             match service.call(frame).await {
-                Outcome::Reply(reply) => queue.push(reply, permit),
+                Outcome::Reply(reply) => queue.push(reply, false, permit),
+                Outcome::Wait(reply) => queue.push(reply, true, permit),
                 Outcome::Silent => {}
                 Outcome::Close(kind, reason) => return Ended::Refused(kind, reason),
             }
@@ -676,8 +698,12 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
             Some(pending) => pending,
             None => queue.next().await?,
         };
-        let reply = first.reply.as_mut().await;
+        let reply = match first.only_waits {
+            true => queue.unless_gone(first.reply.as_mut()).await,
+            false => Some(first.reply.as_mut().await),
+        };
         queue.done(first.permit);
+        let reply = reply?;
         if queue.phase.get() == Phase::Cut {
             return None;
         }

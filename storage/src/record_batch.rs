@@ -16,7 +16,9 @@ mod rebuilt;
 mod walk;
 
 pub use builder::RecordBatchBuilder;
-pub use lookup::{TimestampAndOffset, first_at_or_after, first_of_max_timestamp, unpack, values};
+pub use lookup::{
+    TimestampAndOffset, each_record, first_at_or_after, first_of_max_timestamp, unpack, values,
+};
 pub use produced::{
     Accepted, InvalidRecord, ProduceBatchError, ProduceLimits, RecordFault, Stamp,
     validate_produced,

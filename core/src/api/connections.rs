@@ -134,6 +134,7 @@ impl Open {
             shard: Rc::clone(shard),
             listener,
             local,
+            peer: address,
         });
         let (open, limits) = (Rc::clone(self), Rc::clone(limits));
         glommio::spawn_local(async move {

@@ -13,17 +13,17 @@ use rinka_net::wire::{
 
 use super::throttle::Throttle;
 use super::{
-    Context, api_versions, create_topics, delete_records, delete_topics, describe_cluster,
-    describe_configs, fetch,
+    Context, api_versions, consumer_group_describe, consumer_group_heartbeat, create_topics,
+    delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
+    describe_groups, fetch, find_coordinator, heartbeat, init_producer_id, join_group, leave_group,
+    list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sync_group,
 };
 use super::{
     alter_client_quotas, alter_configs, create_partitions, describe_client_quotas,
     describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
     elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
     update_features,
-};
-use super::{
-    find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
 };
 
 /// What is known of a request before its body is read.
@@ -123,10 +123,59 @@ impl Dispatch {
                     metadata::handle(&context, version, request).await
                 })
             }
+            ApiKey::OffsetCommit => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    offset_commit::handle(&context, version, request).await
+                })
+            }
+            ApiKey::OffsetFetch => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    offset_fetch::handle(&context, version, request).await
+                })
+            }
             ApiKey::FindCoordinator => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
-                    find_coordinator::handle(&context, version, request)
+                    find_coordinator::handle(&context, version, request).await
+                })
+            }
+            ApiKey::JoinGroup => {
+                let request = Field::read(reader, read)?;
+                let client_id = header.request.client_id.clone().unwrap_or_default();
+                wait(&header, api, version, async move {
+                    join_group::handle(&context, version, client_id, request).await
+                })
+            }
+            ApiKey::Heartbeat => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    heartbeat::handle(&context, request).await
+                })
+            }
+            ApiKey::LeaveGroup => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    leave_group::handle(&context, version, request).await
+                })
+            }
+            ApiKey::SyncGroup => {
+                let request = Field::read(reader, read)?;
+                wait(&header, api, version, async move {
+                    sync_group::handle(&context, request).await
+                })
+            }
+            ApiKey::DescribeGroups => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_groups::handle(&context, version, request).await
+                })
+            }
+            ApiKey::ListGroups => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    list_groups::handle(&context, request).await
                 })
             }
             ApiKey::ApiVersions => {
@@ -231,6 +280,18 @@ impl Dispatch {
                     update_features::handle(&context, version, request).await
                 })
             }
+            ApiKey::DeleteGroups => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    delete_groups::handle(&context, request).await
+                })
+            }
+            ApiKey::OffsetDelete => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    offset_delete::handle(&context, request).await
+                })
+            }
             ApiKey::DescribeCluster => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
@@ -255,13 +316,24 @@ impl Dispatch {
                     describe_topic_partitions::handle(&context, request)
                 })
             }
-            // It is not served, which was said above; the arms are those of what is, and tidy compares them.
-            _ => Outcome::Close(Rejected::UnknownApi, format!("{api} is not offered")),
+            ApiKey::ConsumerGroupHeartbeat => {
+                let request = Field::read(reader, read)?;
+                let client_id = header.request.client_id.clone().unwrap_or_default();
+                reply(&header, api, version, async move {
+                    consumer_group_heartbeat::handle(&context, version, client_id, request).await
+                })
+            }
+            ApiKey::ConsumerGroupDescribe => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    consumer_group_describe::handle(&context, request).await
+                })
+            }
         })
     }
 }
 
-fn reply<R: Structure>(
+fn reply<R: Structure + 'static>(
     header: &Header,
     api: ApiKey,
     version: i16,
@@ -271,10 +343,28 @@ fn reply<R: Structure>(
     if let Some(throttle) = header.throttle.clone() {
         return throttle.reply(api, version, correlation_id, work);
     }
-    Outcome::Reply(Box::pin(async move {
-        let response = work.await;
-        Reply::Send(encode_response(api, version, correlation_id, &response))
-    }))
+    Outcome::Reply(Box::pin(respond(correlation_id, api, version, work)))
+}
+
+/// Of work that does nothing but wait once it has begun, and that nobody needs when the client is gone.
+fn wait<R: Field + 'static>(
+    header: &Header,
+    api: ApiKey,
+    version: i16,
+    work: impl Future<Output = R> + 'static,
+) -> Outcome {
+    let correlation_id = header.request.correlation_id;
+    Outcome::Wait(Box::pin(respond(correlation_id, api, version, work)))
+}
+
+async fn respond<R: Field>(
+    correlation_id: i32,
+    api: ApiKey,
+    version: i16,
+    work: impl Future<Output = R>,
+) -> Reply {
+    let response = work.await;
+    Reply::Send(encode_response(api, version, correlation_id, &response))
 }
 
 #[cfg(test)]

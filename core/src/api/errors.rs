@@ -11,6 +11,8 @@ use crate::controller::error::{
     AlterConfigsError, AlterQuotaError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
     ElectLeaderError, InvalidBrokerConfig, UpdateFeatureError,
 };
+use crate::coordinator::group::error::GroupError;
+use crate::shard::coordinator::CoordinatorUnavailable;
 use crate::shard::partition::PartitionError;
 
 pub(super) fn partition_error(error: &PartitionError) -> ErrorCode {
@@ -193,6 +195,40 @@ pub(super) fn update_feature_error(error: &UpdateFeatureError) -> ErrorCode {
         | UpdateFeatureError::DowngradeNotAllowed { .. } => ErrorCode::INVALID_UPDATE_VERSION,
         UpdateFeatureError::Duplicate { .. } | UpdateFeatureError::UnknownUpgradeType(_) => {
             ErrorCode::INVALID_REQUEST
+        }
+    }
+}
+
+/// The coordinator cannot be asked now, or not here.
+pub(super) fn coordinator_error(unavailable: CoordinatorUnavailable) -> ErrorCode {
+    match unavailable {
+        CoordinatorUnavailable::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        CoordinatorUnavailable::NotHere => ErrorCode::NOT_COORDINATOR,
+    }
+}
+
+impl From<GroupError> for ErrorCode {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::UnknownServerError => Self::UNKNOWN_SERVER_ERROR,
+            GroupError::OffsetMetadataTooLarge => Self::OFFSET_METADATA_TOO_LARGE,
+            GroupError::CoordinatorNotAvailable => Self::COORDINATOR_NOT_AVAILABLE,
+            GroupError::NotCoordinator => Self::NOT_COORDINATOR,
+            GroupError::IllegalGeneration => Self::ILLEGAL_GENERATION,
+            GroupError::InconsistentGroupProtocol => Self::INCONSISTENT_GROUP_PROTOCOL,
+            GroupError::InvalidGroupId => Self::INVALID_GROUP_ID,
+            GroupError::UnknownMemberId => Self::UNKNOWN_MEMBER_ID,
+            GroupError::InvalidSessionTimeout => Self::INVALID_SESSION_TIMEOUT,
+            GroupError::RebalanceInProgress => Self::REBALANCE_IN_PROGRESS,
+            GroupError::InvalidCommitOffsetSize => Self::INVALID_COMMIT_OFFSET_SIZE,
+            GroupError::NonEmptyGroup => Self::NON_EMPTY_GROUP,
+            GroupError::GroupIdNotFound => Self::GROUP_ID_NOT_FOUND,
+            GroupError::MemberIdRequired => Self::MEMBER_ID_REQUIRED,
+            GroupError::GroupMaxSizeReached => Self::GROUP_MAX_SIZE_REACHED,
+            GroupError::FencedInstanceId => Self::FENCED_INSTANCE_ID,
+            GroupError::GroupSubscribedToTopic => Self::GROUP_SUBSCRIBED_TO_TOPIC,
+            GroupError::StaleMemberEpoch => Self::STALE_MEMBER_EPOCH,
+            GroupError::UnsupportedVersion => Self::UNSUPPORTED_VERSION,
         }
     }
 }

@@ -17,10 +17,14 @@ use rinka_storage::record_batch::{InvalidRecord, ProduceBatchError};
 use super::dispatch::Header;
 use super::errors::{partition_error, partition_error_message, record_error_message};
 use super::{Context, throttle, topics};
+use crate::controller::topic_name;
 use crate::quota::QuotaKind;
 use crate::shard::mailbox::{Gone, Lane};
 use crate::shard::partition::{PartitionError, ProducePart, Produced};
 use crate::shard::{Shard, Started};
+
+/// Who calls itself so may write to the broker's own topics, as in Kafka.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 type Results = Vec<Result<Produced, PartitionError>>;
 
@@ -58,7 +62,8 @@ pub(super) async fn start(
             Reply::Send(encode(version, correlation_id, &response))
         }));
     }
-    let begun = begin(&context, version, request, &mut response);
+    let is_admin = header.request.client_id.as_deref() == Some(ADMIN_CLIENT_ID);
+    let begun = begin(&context, (version, is_admin), request, &mut response);
     let (parts, spent) = match header.throttle {
         Some(_) => throttle::timed(begun).await,
         None => (begun.await, Duration::ZERO),
@@ -148,7 +153,7 @@ fn prepare(request: &ProduceRequest) -> ProduceResponse {
 
 async fn begin(
     context: &Context,
-    version: i16,
+    (version, may_write_internal): (i16, bool),
     request: ProduceRequest,
     response: &mut ProduceResponse,
 ) -> Vec<ShardPart> {
@@ -158,6 +163,10 @@ async fn begin(
     let mut of_shards: Vec<OfShard> = Vec::new();
     for (topic_index, topic) in request.topic_data.into_iter().enumerate() {
         let found = topics::find(&image, version >= 13, &topic.name, topic.topic_id);
+        let found = found.and_then(|topic| match topic_name::is_internal(&topic.name) {
+            true if !may_write_internal => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
+            _ => Ok(topic),
+        });
         for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
             let name = match topics::partition(found, data.index) {
                 Ok(name) => name,

@@ -110,12 +110,18 @@ pub struct QuotaConfig {
 }
 
 /// Limits of the group coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
     pub initial_rebalance_delay_ms: u64,
     pub session_timeout_ms_min: i32,
     pub session_timeout_ms_max: i32,
     pub size_max: usize,
+    pub consumer_session_timeout_ms: i32,
+    pub consumer_heartbeat_interval_ms: i32,
+    pub consumer_size_max: usize,
+    /// Names; the first is the default.
+    pub consumer_assignors: Vec<String>,
+    pub consumer_migration_policy: String,
 }
 
 /// Limits of committed offsets, and the shape of `__consumer_offsets`.
@@ -486,7 +492,21 @@ impl Collector {
             session_timeout_ms_min: self.number("group.min.session.timeout.ms"),
             session_timeout_ms_max: self.number("group.max.session.timeout.ms"),
             size_max: self.number("group.max.size"),
+            consumer_session_timeout_ms: self.number("group.consumer.session.timeout.ms"),
+            consumer_heartbeat_interval_ms: self.number("group.consumer.heartbeat.interval.ms"),
+            consumer_size_max: self.number("group.consumer.max.size"),
+            consumer_assignors: self.list("group.consumer.assignors"),
+            consumer_migration_policy: self
+                .text("group.consumer.migration.policy")
+                .unwrap_or_default(),
         };
+        if group.consumer_session_timeout_ms <= group.consumer_heartbeat_interval_ms {
+            return Err(invalid(
+                "group.consumer.session.timeout.ms",
+                &group.consumer_session_timeout_ms.to_string(),
+                "Must exceed group.consumer.heartbeat.interval.ms",
+            ));
+        }
         if group.session_timeout_ms_min > group.session_timeout_ms_max {
             return Err(invalid(
                 "group.min.session.timeout.ms",

@@ -9,9 +9,6 @@ use super::error::UpdateFeatureError;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::records::MetadataRecord;
 
-/// Whether consumers may use the newer group protocol (KIP-848): `group.version` is supported, and finalized at 1.
-pub const GROUP_VERSION_OFFERED: bool = false;
-
 /// Kafka's number of 4.0-IV3: what tools read from it is which APIs and semantics to expect.
 const METADATA_VERSION: i16 = 25;
 
@@ -60,8 +57,7 @@ pub struct FeatureUpdate {
 
 /// The features there are.
 pub fn supported() -> impl Iterator<Item = Feature> {
-    let offered = |feature: &&Feature| GROUP_VERSION_OFFERED || feature.name != "group.version";
-    FEATURES.iter().filter(offered).copied()
+    FEATURES.iter().copied()
 }
 
 /// Those that are finalized, and at which level.
@@ -172,8 +168,7 @@ mod tests {
             .collect();
         assert!(levels.contains(&("metadata.version", 25)));
         assert!(!levels.iter().any(|(name, _)| *name == "kraft.version"));
-        let offered = levels.contains(&("group.version", 1));
-        assert_eq!(offered, GROUP_VERSION_OFFERED);
+        assert!(levels.contains(&("group.version", 1)));
     }
 
     #[test]

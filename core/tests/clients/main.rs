@@ -1,7 +1,8 @@
 //! Real, unmodified clients against the real broker: each writes and reads back the text of this repository and generated records
 //! with every codec, administrates, meets the errors a user meets; and each reads what all the others wrote. Never tests a client.
 //!
-//! - `cargo test -p rinka-core --test clients`: everything, for both routings. `... franz_go`: one client; `... core::`: one routing.
+//! - `cargo test -p rinka-core --test clients`: everything, for both routings. `... franz_go`: one client; `... core::`: one routing;
+//!   `... groups`: groups of members alone.
 //! - A client whose toolchain is absent is skipped by name; with `CI=true` that is a failure.
 //! - `RINKA_CLIENT_MB` [256]: how many MB of generated records are written, over all clients and both routings.
 //! - `RINKA_CLIENT_SEED`: the seed of the generated records; printed when a check fails.
@@ -13,6 +14,7 @@ mod corpus;
 mod driver;
 mod franz_go;
 mod generated;
+mod group;
 mod java;
 mod kafkajs;
 mod kcat;
@@ -87,6 +89,65 @@ macro_rules! for_each_routing {
             #[test]
             fn kafkajs() {
                 super::one_client($name, CLIENTS[6]);
+            }
+
+            mod groups {
+                use crate::{franz_go, group, java, kafkajs, python};
+
+                #[test]
+                fn librdkafka() {
+                    group::share($name, "classic", python::librdkafka);
+                }
+
+                #[test]
+                fn librdkafka_with_the_consumer_protocol() {
+                    group::share($name, "consumer", python::librdkafka);
+                }
+
+                #[test]
+                fn aiokafka() {
+                    group::share($name, "classic", python::aiokafka);
+                }
+
+                #[test]
+                fn java_3_9() {
+                    group::share($name, "classic", java::java_3_9);
+                }
+
+                #[test]
+                fn java_4() {
+                    group::share($name, "classic", java::java_4);
+                }
+
+                #[test]
+                fn java_4_with_the_consumer_protocol() {
+                    group::share($name, "consumer", java::java_4);
+                }
+
+                #[test]
+                fn franz_go() {
+                    group::share($name, "classic", franz_go::client);
+                }
+
+                #[test]
+                fn franz_go_with_the_consumer_protocol() {
+                    group::share($name, "consumer", franz_go::client);
+                }
+
+                #[test]
+                fn kafkajs() {
+                    group::share($name, "classic", kafkajs::client);
+                }
+
+                #[test]
+                fn classic_groups_survive_kills() {
+                    group::survive_kills($name, "classic", franz_go::client);
+                }
+
+                #[test]
+                fn consumer_groups_survive_kills() {
+                    group::survive_kills($name, "consumer", franz_go::client);
+                }
             }
 
             #[test]

@@ -13,6 +13,7 @@ const GLOMMIO: &[&str] = &[
     "core/src/server.rs",
     "core/src/shard.rs",
     "core/src/shard/compaction.rs",
+    "core/src/shard/coordinator.rs",
     "core/src/shard/mailbox.rs",
     "core/src/shard/offset_lookup.rs",
     "core/src/shard/report.rs",
@@ -32,6 +33,7 @@ const NO_GLOMMIO: &[&str] = &[
     "core/src/config",
     "core/src/metadata",
     "core/src/controller",
+    "core/src/coordinator",
 ];
 
 /// The files with `allow(unsafe_code)`; the workspace denies it elsewhere.

@@ -133,6 +133,14 @@ impl Service for Scripted {
                     echo(&frame)
                 }))
             }
+            b'H' => {
+                let bell = Rc::new(Bell::default());
+                self.held.borrow_mut().push(Rc::clone(&bell));
+                Outcome::Wait(Box::pin(async move {
+                    bell.rung().await;
+                    echo(&frame)
+                }))
+            }
             b'<' => {
                 let held = Rc::clone(&self.held);
                 glommio::spawn_local(async move {
@@ -612,4 +620,39 @@ fn a_muted_connection_can_be_finished() {
         expect_end(&mut stream);
         assert!(begun.elapsed() < Duration::from_secs(10));
     });
+}
+
+#[test]
+fn a_wait_is_not_idleness_and_is_answered_in_its_turn() {
+    let limits = Limits {
+        idle_max: Some(Duration::from_millis(100)),
+        ..Limits::default()
+    };
+    let told = serve(limits, |mut stream| {
+        stream.write_all(&framed(b"waits   H")).expect("sent");
+        let patient = Some(Duration::from_millis(400));
+        stream.set_read_timeout(patient).expect("set");
+        let error = stream.read(&mut [0]).expect_err("nothing comes yet");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+        stream.set_read_timeout(None).expect("set");
+        stream.write_all(&framed(b"release <")).expect("sent");
+        assert_eq!(receive(&mut stream), b"waits   H");
+        assert_eq!(receive(&mut stream), b"release <");
+    });
+    assert_eq!(told.counters.closed_by_cut.get(), 0);
+}
+
+#[test]
+fn a_wait_ends_when_its_peer_is_gone() {
+    let told = serve(Limits::default(), |mut stream| {
+        stream.write_all(&framed(b"before it")).expect("sent");
+        stream.write_all(&framed(b"waits   H")).expect("sent");
+        assert_eq!(receive(&mut stream), b"before it");
+        stream
+            .shutdown(std::net::Shutdown::Write)
+            .expect("half closed");
+        expect_end(&mut stream);
+    });
+    assert_eq!(told.ended, Ended::Closed.to_string());
+    assert_eq!(told.counters.frames.get(), 2);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{BatchError, DECOMPRESSED_BYTES_MAX, HEADER_BYTES, RecordBatchHeader};
 use crate::compression::{self, Codec, CompressionError};
 use crate::offset::Offset;
-use crate::record::Records;
+use crate::record::{Record, Records};
 
 /// What ListOffsets answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,21 @@ pub fn unpack(batch: &[u8], header: &RecordBatchHeader) -> Result<Bytes, Compres
         &batch[HEADER_BYTES..],
         DECOMPRESSED_BYTES_MAX,
     )
+}
+
+/// Shows every record, in order.
+///
+/// # Errors
+/// [`BatchError`] when the records cannot be read; those in front were shown.
+pub fn each_record(batch: &[u8], mut see: impl FnMut(&Record<'_>)) -> Result<(), BatchError> {
+    let header = RecordBatchHeader::parse(batch)?;
+    with_body(batch, &header, |body| {
+        for record in Records::new(body, header.record_count) {
+            see(&record.map_err(BatchError::Record)?);
+        }
+        Ok(())
+    })
+    .map_err(BatchError::Codec)?
 }
 
 /// The values of all records; records without one are left out.

@@ -338,6 +338,17 @@ fn what_kafka_s_client_writes_is_read() {
             values(&batch).expect("readable"),
             [&b"value value value value value"[..], b"no key"]
         );
+        let mut seen = Vec::new();
+        let read = each_record(&batch, |record| {
+            seen.push((record.key.map(<[u8]>::to_vec), record.value.is_some()));
+        });
+        read.expect("readable");
+        let expected = [
+            (Some(b"key".to_vec()), true),
+            (None, true),
+            (Some(b"gone".to_vec()), false),
+        ];
+        assert_eq!(seen, expected);
         let max = first_of_max_timestamp(&batch)
             .expect("readable")
             .expect("found");
@@ -520,6 +531,7 @@ proptest! {
         let _ = taken(&bytes, &ProduceLimits { keys_required, ..limits() });
         let _ = first_at_or_after(&bytes, 0);
         let _ = values(&bytes);
+        let _ = each_record(&bytes, |_| {});
         let _ = batches(&bytes).count();
     }
 

@@ -8,7 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -34,6 +39,8 @@ func main() {
 		err = read(bootstrap, topic)
 	case "admin":
 		err = admin(bootstrap, topic)
+	case "group":
+		err = group(bootstrap, topic, os.Args[4], os.Args[5])
 	case "errors":
 		err = meetErrors(bootstrap, topic)
 	}
@@ -58,6 +65,76 @@ func chosenOrHashed() kgo.Partitioner {
 			return byKey.Partition(record, partitions)
 		}
 	})
+}
+
+// group is one member of a group; it leaves when standard input ends.
+func group(bootstrap, topic, group, protocol string) error {
+	var lock sync.Mutex
+	say := func(line string) {
+		fmt.Fprintln(out, line)
+		out.Flush()
+	}
+	owned := map[int32]bool{}
+	change := func(partitions map[string][]int32, has bool) {
+		lock.Lock()
+		defer lock.Unlock()
+		for _, partition := range partitions[topic] {
+			if has {
+				owned[partition] = true
+			} else {
+				delete(owned, partition)
+			}
+		}
+		texts := []string{}
+		for _, partition := range slices.Sorted(maps.Keys(owned)) {
+			texts = append(texts, strconv.Itoa(int(partition)))
+		}
+		say("owns=" + strings.Join(texts, ","))
+	}
+	gain := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { change(partitions, true) }
+	lose := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { change(partitions, false) }
+	options := []kgo.Opt{
+		kgo.SeedBrokers(bootstrap), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.OnPartitionsAssigned(gain), kgo.OnPartitionsRevoked(lose), kgo.OnPartitionsLost(lose),
+		kgo.SessionTimeout(6 * time.Second), kgo.HeartbeatInterval(200 * time.Millisecond),
+		kgo.MetadataMinAge(200 * time.Millisecond),
+	}
+	if protocol == "consumer" {
+		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	}
+	client, err := kgo.NewClient(options...)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		cancel()
+	}()
+	for ctx.Err() == nil {
+		fetches := client.PollFetches(ctx)
+		records := fetches.Records()
+		lock.Lock()
+		for _, record := range records {
+			say(fmt.Sprintf("read=%d:%d", record.Partition, record.Offset))
+		}
+		lock.Unlock()
+		if len(records) == 0 {
+			continue
+		}
+		if err := client.CommitRecords(ctx, records...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
+		lock.Lock()
+		for _, record := range records {
+			say(fmt.Sprintf("committed=%d:%d", record.Partition, record.Offset+1))
+		}
+		lock.Unlock()
+	}
+	client.Close()
+	return nil
 }
 
 func write(bootstrap, topic, codec string) error {

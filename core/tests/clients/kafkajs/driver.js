@@ -1,6 +1,6 @@
 // kafkajs: write, read, admin and errors as driver.rs asks for them.
 //
-// Its consumer exists only as a member of a group, and the broker has no groups yet. So reading uses what the consumer itself is
+// Its consumer exists only as a member of a group. Reading without one uses what the consumer itself is
 // built on: its cluster, its Fetch request, its decoder and its decompression, one request after another for each partition.
 'use strict'
 
@@ -272,13 +272,44 @@ function decode(buffer, at) {
   }
 }
 
+// One member of a group; it leaves when standard input ends.
+async function group(bootstrap, topic, groupId, protocol) {
+  if (protocol !== 'classic') throw new Error(`${protocol} is not known`)
+  const say = line => process.stdout.write(`${line}\n`)
+  const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, retries: 50 } })
+  const consumer = kafka.consumer({
+    groupId,
+    sessionTimeout: 6000,
+    heartbeatInterval: 200,
+    maxWaitTimeInMs: 100,
+  })
+  consumer.on(consumer.events.REBALANCING, () => say('owns='))
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    const partitions = payload.memberAssignment[topic] || []
+    say(`owns=${[...partitions].sort((a, b) => a - b).join(',')}`)
+  })
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic], fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ partition, message }) => {
+      say(`read=${partition}:${message.offset}`)
+      const next = (BigInt(message.offset) + 1n).toString()
+      await consumer.commitOffsets([{ topic, partition, offset: next }])
+      say(`committed=${partition}:${next}`)
+    },
+  })
+  await new Promise(resolve => process.stdin.on('end', resolve).resume())
+  await consumer.disconnect()
+}
+
 function answer(name, value) {
   emit(Buffer.from(`${name}=${value}\n`))
 }
 
 const [command, ...rest] = process.argv.slice(2)
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1'
-const commands = { write, read, admin, errors }
+const commands = { write, read, admin, errors, group }
 commands[command](...rest).then(
   () => {
     flush()

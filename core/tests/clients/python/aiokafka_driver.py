@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
@@ -159,10 +159,46 @@ async def errors(bootstrap, topic):
     )
 
 
+async def group(bootstrap, topic, group, protocol):
+    assert protocol == "classic"
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=200,
+        fetch_max_wait_ms=100,
+        retry_backoff_ms=50,
+    )
+
+    class Listener(ConsumerRebalanceListener):
+        async def on_partitions_revoked(self, revoked):
+            frames.say_owns([])
+
+        async def on_partitions_assigned(self, assigned):
+            frames.say_owns(partition.partition for partition in assigned)
+
+    consumer.subscribe([topic], listener=Listener())
+    await consumer.start()
+    told = frames.told_to_leave()
+    while not told.is_set():
+        batches = await consumer.getmany(timeout_ms=50)
+        for partition, messages in batches.items():
+            for message in messages:
+                frames.say("read", message.partition, message.offset)
+            try:
+                await consumer.commit({partition: messages[-1].offset + 1})
+                frames.say("committed", partition.partition, messages[-1].offset + 1)
+            except KafkaError as error:
+                print(repr(error), file=sys.stderr)
+    await consumer.stop()
+
+
 def name_of(code):
     return for_code(code).__name__
 
 
 if __name__ == "__main__":
-    asyncio.run({"write": write, "read": read, "admin": admin, "errors": errors}[sys.argv[1]](*sys.argv[2:]))
+    asyncio.run({"write": write, "read": read, "admin": admin, "errors": errors, "group": group}[sys.argv[1]](*sys.argv[2:]))
     frames.sink.flush()

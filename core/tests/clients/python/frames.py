@@ -2,6 +2,7 @@
 
 import struct
 import sys
+import threading
 
 RECORD = struct.Struct(">iqq")
 ACK = struct.Struct(">iq")
@@ -60,3 +61,23 @@ def write_ack(partition, offset):
 def answer(**answers):
     for name, value in answers.items():
         sink.write(f"{name}={value}\n".encode())
+
+
+def say(what, partition, offset):
+    print(f"{what}={partition}:{offset}", flush=True)
+
+
+def say_owns(partitions):
+    print("owns=" + ",".join(str(partition) for partition in sorted(partitions)), flush=True)
+
+
+def told_to_leave():
+    """An event that is set when standard input ends."""
+    told = threading.Event()
+
+    def wait():
+        sys.stdin.buffer.read()
+        told.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return told

@@ -195,6 +195,48 @@ def errors(bootstrap, topic):
     )
 
 
+def group(bootstrap, topic, group, protocol):
+    config = {
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "group.protocol": protocol,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "fetch.wait.max.ms": 100,
+        "reconnect.backoff.max.ms": 200,
+    }
+    if protocol == "classic":
+        config |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200}
+    consumer = Consumer(config)
+    owned = set()
+
+    def assigned(consumer, partitions):
+        owned.update(partition.partition for partition in partitions)
+        frames.say_owns(owned)
+
+    def revoked(consumer, partitions):
+        owned.difference_update(partition.partition for partition in partitions)
+        frames.say_owns(owned)
+
+    consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+    told = frames.told_to_leave()
+    while not told.is_set():
+        message = consumer.poll(0.05)
+        if message is None:
+            continue
+        if message.error() is not None:
+            # It goes on by itself after what is worth telling here: a broker that is away, for instance.
+            print(message.error(), file=sys.stderr)
+            continue
+        frames.say("read", message.partition(), message.offset())
+        try:
+            consumer.commit(message, asynchronous=False)
+            frames.say("committed", message.partition(), message.offset() + 1)
+        except KafkaException as error:
+            print(error, file=sys.stderr)
+    consumer.close()
+
+
 def error_of(action):
     try:
         action()
@@ -204,5 +246,5 @@ def error_of(action):
 
 
 if __name__ == "__main__":
-    {"write": write, "read": read, "admin": admin, "errors": errors}[sys.argv[1]](*sys.argv[2:])
+    {"write": write, "read": read, "admin": admin, "errors": errors, "group": group}[sys.argv[1]](*sys.argv[2:])
     frames.sink.flush()

@@ -6,24 +6,32 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
@@ -56,9 +64,80 @@ public final class Driver {
             case "read" -> driver.read();
             case "admin" -> driver.admin();
             case "errors" -> driver.errors();
+            case "group" -> driver.group(arguments[3], arguments[4]);
             default -> throw new IllegalArgumentException(arguments[0]);
         }
         driver.out.flush();
+    }
+
+    /** One member of a group; it leaves when standard input ends. */
+    private void group(String group, String protocol) throws Exception {
+        Properties properties = new Properties();
+        properties.put("bootstrap.servers", bootstrap);
+        properties.put("group.id", group);
+        properties.put("group.protocol", protocol);
+        properties.put("auto.offset.reset", "earliest");
+        properties.put("enable.auto.commit", "false");
+        properties.put("fetch.max.wait.ms", "100");
+        properties.put("retry.backoff.ms", "50");
+        if (protocol.equals("classic")) {
+            properties.put("session.timeout.ms", "6000");
+            properties.put("heartbeat.interval.ms", "200");
+        }
+        AtomicBoolean told = new AtomicBoolean();
+        Thread listener = new Thread(() -> {
+            try {
+                in.readAllBytes();
+            } catch (IOException error) {
+                // As good as its end.
+            }
+            told.set(true);
+        });
+        listener.setDaemon(true);
+        listener.start();
+        Set<Integer> owned = new TreeSet<>();
+        var deserializer = new ByteArrayDeserializer();
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(properties, deserializer, deserializer)) {
+            consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
+                @Override
+                public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+                    partitions.forEach(partition -> owned.add(partition.partition()));
+                    sayOwns(owned);
+                }
+
+                @Override
+                public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                    partitions.forEach(partition -> owned.remove(partition.partition()));
+                    sayOwns(owned);
+                }
+            });
+            while (!told.get()) {
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(50))) {
+                    say("read=" + record.partition() + ":" + record.offset());
+                    var partition = new TopicPartition(record.topic(), record.partition());
+                    long next = record.offset() + 1;
+                    try {
+                        consumer.commitSync(Map.of(partition, new OffsetAndMetadata(next)));
+                        say("committed=" + record.partition() + ":" + next);
+                    } catch (KafkaException error) {
+                        System.err.println(error);
+                    }
+                }
+            }
+        }
+    }
+
+    private void sayOwns(Set<Integer> partitions) {
+        say("owns=" + partitions.stream().map(String::valueOf).collect(Collectors.joining(",")));
+    }
+
+    private void say(String line) {
+        try {
+            out.write((line + "\n").getBytes(StandardCharsets.UTF_8));
+            out.flush();
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
     }
 
     private void write(String codec) throws Exception {
