@@ -310,3 +310,94 @@ fn leaders_that_lead_are_not_elected_again() {
     );
     bench.check("LeaderElectionCommand", &one, &[&told]);
 }
+
+/// Columns are as wide as their widest entry.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn groups_consume_and_are_described_reset_and_deleted() {
+    const GROUPS: &str = "consumer.group.ConsumerGroupCommand";
+    let bench = Bench::new();
+    bench.filled(30);
+    let topic = &*bench.name;
+    for protocol in ["classic", "consumer"] {
+        let group = format!("{topic}-{protocol}");
+        let property = format!("group.protocol={protocol}");
+        let consume = [
+            "--topic",
+            topic,
+            "--group",
+            &group,
+            "--from-beginning",
+            "--max-messages",
+            "30",
+            "--timeout-ms",
+            "30000",
+            "--command-property",
+            &property,
+        ];
+        let all = ["Processed a total of 30 messages"];
+        if !bench.check("consumer.ConsoleConsumer", &consume, &all) {
+            return;
+        }
+        bench.check(GROUPS, &["--list"], &[&group]);
+        let of_group = ["--group", &*group];
+        let describe = [&["--describe"], &of_group[..]].concat();
+        let lag = |expected: &str| {
+            if let Some(printed) = bench.run(GROUPS, &describe) {
+                let text = squeezed(&printed.text);
+                let expected = format!("{group} {topic} 0 {expected}");
+                assert!(text.contains(&expected), "no {expected:?} in {text}");
+            }
+        };
+        lag("30 30 0");
+        let reset = [
+            &["--reset-offsets", "--topic", topic, "--execute"],
+            &of_group[..],
+        ]
+        .concat();
+        bench.check(GROUPS, &[&reset[..], &["--to-offset", "7"]].concat(), &[]);
+        lag("7 30 23");
+        bench.check(GROUPS, &[&reset[..], &["--to-latest"]].concat(), &[]);
+        lag("30 30 0");
+        let delete = [&["--delete"], &of_group[..]].concat();
+        bench.check(GROUPS, &delete, &["was successful"]);
+        bench.check_refused(GROUPS, &describe, "does not exist");
+    }
+}
+
+#[test]
+fn verifiable_clients_and_performance_tools_run() {
+    let bench = Bench::new();
+    bench.filled(1);
+    let topic = &*bench.name;
+    let producer = ["--topic", topic, "--max-messages", "50"];
+    bench.check("VerifiableProducer", &producer, &["\"acked\":50"]);
+    let group = format!("{topic}-verified");
+    let consumer = [
+        "--topic",
+        topic,
+        "--group-id",
+        &group,
+        "--max-messages",
+        "51",
+        "--reset-policy",
+        "earliest",
+    ];
+    bench.check("VerifiableConsumer", &consumer, &["shutdown_complete"]);
+    let records = ["--topic", topic, "--num-records", "500"];
+    let send = ["--record-size", "100", "--throughput", "-1"];
+    bench.check(
+        "ProducerPerformance",
+        &[&records[..], &send].concat(),
+        &["500 records sent"],
+    );
+    let receive = ["--timeout", "30000"];
+    bench.check(
+        "ConsumerPerformance",
+        &[&records[..], &receive].concat(),
+        &["nMsg.sec"],
+    );
+}
