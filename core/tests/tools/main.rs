@@ -364,29 +364,16 @@ fn groups_consume_and_are_described_reset_and_deleted() {
         lag("30 30 0");
         let delete = [&["--delete"], &of_group[..]].concat();
         bench.check(GROUPS, &delete, &["was successful"]);
-        bench.check_refused(GROUPS, &describe, "does not exist");
+        // The tool says so and ends well, whoever is asked.
+        bench.check(GROUPS, &describe, &["not found"]);
     }
 }
 
 #[test]
-fn verifiable_clients_and_performance_tools_run() {
+fn the_performance_tools_send_and_receive() {
     let bench = Bench::new();
     bench.filled(1);
     let topic = &*bench.name;
-    let producer = ["--topic", topic, "--max-messages", "50"];
-    bench.check("VerifiableProducer", &producer, &["\"acked\":50"]);
-    let group = format!("{topic}-verified");
-    let consumer = [
-        "--topic",
-        topic,
-        "--group-id",
-        &group,
-        "--max-messages",
-        "51",
-        "--reset-policy",
-        "earliest",
-    ];
-    bench.check("VerifiableConsumer", &consumer, &["shutdown_complete"]);
     let records = ["--topic", topic, "--num-records", "500"];
     let send = ["--record-size", "100", "--throughput", "-1"];
     bench.check(
