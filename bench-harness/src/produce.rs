@@ -17,7 +17,7 @@ use rinka_net::wire::produce::{
 use rinka_net::wire::{ApiKey, Records, Text, decode_response, encode_request};
 
 use crate::batch::{Batch, Tail};
-use crate::client::{Client, Result, Topic};
+use crate::client::{Client, Mark, Result, Topic};
 use crate::cpu;
 use crate::report::{Report, histogram};
 
@@ -75,6 +75,11 @@ pub(crate) fn run(work: &Produce) -> Result<()> {
     if topic.leaders.len() != work.partitions.cast_unsigned() as usize {
         let has = topic.leaders.len();
         return Err(format!("topic {} has {has} partitions", work.topic));
+    }
+    for broker in topic.brokers() {
+        // Until it leads what it is said to lead.
+        let partitions: Vec<i32> = topic.led_by(broker).collect();
+        Client::connect(broker)?.offsets(&work.topic, &partitions, Mark::Latest)?;
     }
     let connections = connect(work, &topic)?;
     let before = cpu::before(work.pid)?;

@@ -65,7 +65,7 @@ pub struct StoreConfig {
     pub shard: usize,
     /// Bytes of the shard's journal on disk, `rinka.journal.bytes`.
     pub journal_bytes: u64,
-    /// Bytes of recently appended data kept in memory, `rinka.memory`; as much again for what is read ahead.
+    /// Bytes of recently appended data kept in memory, `rinka.memory`; what is read ahead comes beside it, 8 MiB at most.
     pub memory_bytes: usize,
     /// Segment files that may be open because they are not synced yet, beside the 256 that may be open for use.
     pub unsynced_files_max: usize,

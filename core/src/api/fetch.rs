@@ -337,8 +337,9 @@ async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: Option<usize>) -
     results
 }
 
-/// Reads of one fetch that are under way at a time: what one waits for on the disk, the next uses.
-const READS_AT_A_TIME: usize = 16;
+/// Reads of one fetch that are under way at a time: what one waits for on the disk, the next uses. More would keep the disk from those
+/// who write.
+const READS_AT_A_TIME: usize = 4;
 
 async fn read_here(
     shard: &Rc<Shard>,

@@ -12,6 +12,10 @@ use bytes::Bytes;
 use super::FileKey;
 use crate::disk::{DiskFile, TRANSFER_MAX, align_down, align_up};
 
+/// Reads under way or waiting to be fetched at a time, of a transfer each. The device takes what is queued in its order: a flush behind
+/// 64 MiB of reads waited 40 ms and more.
+const READS_MAX: usize = 8;
+
 type Read = Pin<Box<dyn Future<Output = io::Result<Bytes>>>>;
 
 #[derive(Default)]
@@ -31,9 +35,9 @@ struct Ahead {
 }
 
 impl ReadAhead {
-    /// Together they may hold so many bytes.
+    /// Together they may hold so many bytes, and no more than the constant says.
     pub(super) fn limit(&self, bytes: usize) {
-        self.reads_max.set(bytes / TRANSFER_MAX);
+        self.reads_max.set((bytes / TRANSFER_MAX).min(READS_MAX));
     }
 
     /// Begins to read the file from `position` on, about `length` bytes, and not past `end`.
