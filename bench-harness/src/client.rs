@@ -60,6 +60,16 @@ impl Topic {
             .filter(move |(_, leader)| *leader == broker)
             .map(|(partition, _)| *partition)
     }
+
+    /// What the leaders say of an end of their partitions, once they lead them.
+    pub(crate) fn offsets(&self, name: &str, mark: Mark) -> Result<BTreeMap<i32, i64>> {
+        let mut offsets = BTreeMap::new();
+        for broker in self.brokers() {
+            let partitions: Vec<i32> = self.led_by(broker).collect();
+            offsets.extend(Client::connect(broker)?.offsets(name, &partitions, mark)?);
+        }
+        Ok(offsets)
+    }
 }
 
 impl Client {

@@ -61,12 +61,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         client.create_topic(&command.topic, command.partitions)?;
     }
     let topic = client.topic(&command.topic)?;
+    let ends = topic.offsets(&command.topic, Mark::Latest)?;
     let partitions: Vec<(i32, String)> = topic.leaders.into_iter().collect();
-    let mut ends = std::collections::BTreeMap::new();
-    for (partition, leader) in &partitions {
-        let mut client = Client::connect(leader)?;
-        ends.extend(client.offsets(&command.topic, &[*partition], Mark::Latest)?);
-    }
     let failed = |error: std::io::Error| error.to_string();
     let mut poll = Poll::new().map_err(failed)?;
     let mut consumers = Vec::with_capacity(command.consumers);
@@ -111,7 +107,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             100.0 * cpu / took,
             1e6 * cpu / (answers as f64).max(1.0),
             (used.switches_voluntary + used.switches_involuntary) as f64 / took,
-            after.rss_bytes as f64 / (1024.0 * 1024.0)
+            after.rss_bytes as f64 / machine::MIB
         );
     }
     Ok(())

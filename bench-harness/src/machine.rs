@@ -68,6 +68,9 @@ pub(crate) fn describe() -> Machine {
     }
 }
 
+/// For people, who read memory in these.
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
+
 /// What the process has used until now; `None` when there is no such process.
 pub(crate) fn process(pid: u32) -> Option<ProcessUse> {
     let stat = text(format!("/proc/{pid}/stat"))?;

@@ -76,11 +76,8 @@ pub(crate) fn run(work: &Produce) -> Result<()> {
         let has = topic.leaders.len();
         return Err(format!("topic {} has {has} partitions", work.topic));
     }
-    for broker in topic.brokers() {
-        // Until it leads what it is said to lead.
-        let partitions: Vec<i32> = topic.led_by(broker).collect();
-        Client::connect(broker)?.offsets(&work.topic, &partitions, Mark::Latest)?;
-    }
+    // Until everyone leads what it is said to lead.
+    topic.offsets(&work.topic, Mark::Latest)?;
     let connections = connect(work, &topic)?;
     let before = cpu::before(work.pid)?;
     let stop = AtomicBool::new(false);

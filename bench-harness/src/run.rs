@@ -286,13 +286,9 @@ fn plan(
         });
     }
     let mut begin_offsets = vec![0; topic.leaders.len()];
-    for broker in brokers {
-        let partitions: Vec<i32> = topic.led_by(broker).collect();
-        let ends = Client::connect(broker)?.offsets(&topic_name, &partitions, Mark::Latest)?;
-        for (partition, offset) in ends {
-            let place = begin_offsets.get_mut(partition as usize);
-            *place.ok_or("a partition whose number is too large")? = offset;
-        }
+    for (partition, offset) in topic.offsets(&topic_name, Mark::Latest)? {
+        let place = begin_offsets.get_mut(partition as usize);
+        *place.ok_or("a partition whose number is too large")? = offset;
     }
     let rate = workload.offered_requests_per_second.unwrap_or(1.0);
     Ok(Plan {

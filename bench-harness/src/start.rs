@@ -11,10 +11,8 @@ use clap::Args;
 use crate::affinity::{Cores, pinned};
 use crate::batch::{Batch, Tail};
 use crate::client::{Client, Result};
+use crate::machine::{self, MIB};
 use crate::produce::produce_one;
-use crate::{cpu, machine};
-
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Between two tries to connect: what a start seems to take longer at most.
 const TRY_EVERY: Duration = Duration::from_micros(500);
@@ -68,15 +66,15 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let mut broker = Broker { child, ours: true };
     let acknowledged = first_acknowledgement(command, begun, &mut broker.child)?;
     let pid = broker.child.id();
-    let at_once = cpu::usage(pid).ok_or("the broker is gone")?;
+    let used = || machine::process(pid).ok_or("the broker is gone");
+    let at_once = used()?;
     std::thread::sleep(Duration::from_secs(command.settle_seconds));
-    let resident = machine::process(pid).map_or(0, |process| process.rss_bytes);
     println!(
         "first acknowledgement after {:.0} ms; {:.2} CPU-seconds until then; {:.1} MiB resident, {:.1} MiB at most",
         acknowledged.as_secs_f64() * 1e3,
-        at_once.cpu.as_secs_f64(),
-        resident as f64 / MIB,
-        at_once.peak_kib as f64 / 1024.0
+        at_once.user_seconds + at_once.system_seconds,
+        used()?.rss_bytes as f64 / MIB,
+        at_once.rss_peak_bytes as f64 / MIB
     );
     broker.ours = !command.leave;
     if command.leave || command.kill {

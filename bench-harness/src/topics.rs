@@ -7,9 +7,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::client::{Client, Result};
-use crate::machine;
-
-const MIB: f64 = 1024.0 * 1024.0;
+use crate::machine::{self, MIB};
 
 #[derive(Args)]
 #[command(after_help = "\

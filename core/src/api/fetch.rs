@@ -383,7 +383,7 @@ async fn read_here(
     results
 }
 
-/// Runs all of them side by side; what is in memory is there at once, and costs no more than by itself.
+/// Runs all of them side by side; what is in memory is there at once.
 async fn all<R>(reads: impl Iterator<Item = R>) -> Vec<ReadResult>
 where
     R: Future<Output = ReadResult>,
