@@ -80,12 +80,12 @@ impl Admin {
                     let shard = std::rc::Rc::clone(shard);
                     async move { shard.report().await }
                 };
-                let answer = mailbox.send(Lane::Read, report).await;
+                let answer = mailbox.send_outside(Lane::Read, report).await;
                 answers.push(answer.map_err(|_| format!("shard {number} has ended"))?);
             }
             let mut reports = Vec::with_capacity(answers.len());
             for (number, answer) in answers.into_iter().enumerate() {
-                let report = answer.wait().await;
+                let report = answer.wait_outside().await;
                 reports.push(report.map_err(|_| format!("shard {number} has ended"))?);
             }
             Ok(reports)

@@ -9,8 +9,6 @@ pub mod controller;
 pub mod coordinator;
 pub mod doctor;
 pub mod dump;
-pub(crate) mod executor_start;
-pub(crate) mod heartbeat;
 pub mod machine;
 pub mod metadata;
 pub(crate) mod metrics;

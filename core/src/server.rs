@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use glommio::{LocalExecutorBuilder, Placement};
+use rinka_reactor::executor::{self, Settings};
 use rinka_storage::data_dir::{DataDirectory, DataDirectoryError};
 use rinka_storage::log::LogCheckpoint;
 use rinka_storage::recovery::Replayed;
@@ -19,8 +19,6 @@ use rinka_storage::topic_partition::TopicId;
 
 use crate::admin::{self, Admin};
 use crate::config::broker::{BrokerConfig, Routing};
-use crate::executor_start;
-use crate::heartbeat::{self, Pulse};
 use crate::machine::{self, MachineError};
 use crate::metadata::image::MetadataImage;
 use crate::metrics::ProcessReport;
@@ -37,9 +35,6 @@ const DESCRIPTORS_ENOUGH: u64 = 4096;
 
 const BIND_WITHIN: Duration = Duration::from_secs(3);
 const BIND_RETRY: Duration = Duration::from_millis(10);
-
-/// The registered memory of each of the executor's rings. Nothing of ours uses it: files have a ring of their own.
-pub(crate) const EXECUTOR_IO_MEMORY: usize = 64 << 10;
 
 /// Why the broker does not run (any more).
 #[derive(Debug)]
@@ -179,9 +174,11 @@ pub fn serve(mut config: BrokerConfig) -> Result<(), ServeError> {
     for (number, thread) in running.threads.into_iter().enumerate() {
         let ended = ended.clone();
         std::thread::spawn(move || {
-            let result = thread
-                .join()
-                .unwrap_or_else(|_| Err("it panicked".to_owned()));
+            let result = match thread.join() {
+                Ok(Ok(result)) => result,
+                Ok(Err(error)) => Err(format!("it has no executor: {error}")),
+                Err(_) => Err("it panicked".to_owned()),
+            };
             let _ = ended.send(End::Shard(number, result));
         });
     }
@@ -372,29 +369,15 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
     let started = Instant::now();
     let (node, root) = (Arc::clone(node), directory.path().to_owned());
     let lock = clone_lock(directory)?;
-    let pulse = Arc::new(Pulse::default());
-    start_heartbeat(&[Arc::clone(&pulse)])?;
-    let work = (node, root, lock, pulse);
-    let thread = executor_start::start(work, |begin| {
-        LocalExecutorBuilder::new(Placement::Unbound)
-            .name("rinka-recovery")
-            .io_memory(EXECUTOR_IO_MEMORY)
-            .preempt_timer(run::PREEMPT)
-            .spawn(move || async move {
-                let Some((node, root, lock, pulse)) = begin.take() else {
-                    return Err("another executor recovers".to_owned());
-                };
-                glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
-                let recovered = run::recover(&node, &root, &lock).await;
-                pulse.end();
-                recovered
-            })
-    })
-    .map_err(|error| ServeError::Recovery(error.to_string()))?;
-    let (image, recovered, replayed) = thread
+    let thread = executor::spawn(&Settings::new("rinka-recovery"), move || async move {
+        run::recover(&node, &root, &lock).await
+    });
+    let thread = thread.map_err(|error| ServeError::Recovery(error.to_string()))?;
+    let recovered = thread
         .join()
-        .map_err(|error| ServeError::Recovery(error.to_string()))?
-        .map_err(ServeError::Recovery)?;
+        .map_err(|_| ServeError::Recovery("recovery ended by a panic".to_owned()))?
+        .map_err(|error| ServeError::Recovery(error.to_string()))?;
+    let (image, recovered, replayed) = recovered.map_err(ServeError::Recovery)?;
     Ok(RecoveredNode {
         summary: Summary {
             partitions: recovered.logs.len(),
@@ -408,13 +391,8 @@ fn recover(node: &Arc<Node>, directory: &DataDirectory) -> Result<RecoveredNode,
 }
 
 struct Running {
-    threads: Vec<std::thread::JoinHandle<Result<(), String>>>,
+    threads: Vec<std::thread::JoinHandle<io::Result<Result<(), String>>>>,
     mailboxes: Vec<Mailbox>,
-}
-
-fn start_heartbeat(pulses: &[Arc<Pulse>]) -> Result<(), ServeError> {
-    let started = heartbeat::start(pulses);
-    started.map_err(|error| ServeError::Shard(format!("no thread for the heartbeat: {error}")))
 }
 
 fn clone_lock(directory: &DataDirectory) -> Result<File, ServeError> {
@@ -445,15 +423,12 @@ fn start_shards(
     let (ready, readiness) = flume::bounded(node.shards);
     let spin = Duration::from_micros(node.config.spin_us);
     let mut threads = Vec::with_capacity(node.shards);
-    let mut pulses = Vec::with_capacity(node.shards);
     for (number, ((inbox, listeners), logs)) in inboxes
         .into_iter()
         .zip(listeners)
         .zip(of_shards)
         .enumerate()
     {
-        let pulse = Arc::new(Pulse::default());
-        pulses.push(Arc::clone(&pulse));
         let setup = ShardSetup {
             number,
             node: Arc::clone(node),
@@ -465,20 +440,18 @@ fn start_shards(
             inbox,
             ready: ready.clone(),
             lock: clone_lock(directory)?,
-            pulse,
         };
-        let cpu = cpus[number % cpus.len()];
-        let thread = executor_start::start(setup, |begin| {
-            std::thread::Builder::new()
-                .name(format!("rinka-shard-{number}"))
-                .spawn(move || run::run(begin, number, spin, cpu))
-        });
+        let settings = Settings {
+            name: format!("rinka-shard-{number}"),
+            cpu: Some(cpus[number % cpus.len()]),
+            spin,
+        };
+        let thread = executor::spawn(&settings, move || run::run(setup));
         let thread = thread.map_err(|error| {
             ServeError::Shard(format!("shard {number} could not be started: {error}"))
         })?;
         threads.push(thread);
     }
-    start_heartbeat(&pulses)?;
     for _ in 0..node.shards {
         match readiness.recv_timeout(START_WITHIN) {
             Ok(Ok(())) => {}

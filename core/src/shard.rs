@@ -21,7 +21,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use glommio::{Latency, Shares};
 use rinka_net::connection::Counters;
 use rinka_replication::partition::Leader;
 use rinka_storage::disk::Durability;
@@ -45,7 +44,6 @@ use crate::api::fetch::memory::ReplyMemory;
 use crate::api::fetch::sessions::Sessions;
 use crate::config::broker::BrokerConfig;
 use crate::config::topic::{Ack, TopicConfig};
-use crate::heartbeat::Pulse;
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::topic::Topic;
@@ -67,9 +65,6 @@ const STALL: Duration = Duration::from_millis(100);
 
 /// Files not used for this long are closed.
 const IDLE_SWEEP: Duration = Duration::from_secs(10);
-
-/// Of the executor's time, beside the 1000 of the queue that everything else is in.
-const COMPACTION_SHARES: usize = 100;
 
 /// The pause after a failed upkeep, a full disk for instance.
 const UPKEEP_RETRY: Duration = Duration::from_millis(500);
@@ -458,34 +453,21 @@ impl Shard {
         partition.close(&PartitionError::Unknown);
         self.close_coordinator(name);
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.remove_log(&partition).await }).detach();
+        rinka_reactor::spawn(async move { shard.remove_log(&partition).await }).detach();
     }
 
     /// Starts the shard's own tasks: commits, upkeep, deadlines.
-    pub(crate) fn start(self: &Rc<Self>, committer: Committer<RingDisk>, pulse: Arc<Pulse>) {
+    pub(crate) fn start(self: &Rc<Self>, committer: Committer<RingDisk>) {
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.commit(committer).await }).detach();
+        rinka_reactor::spawn(async move { shard.commit(committer).await }).detach();
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.upkeep().await }).detach();
+        rinka_reactor::spawn(async move { shard.upkeep().await }).detach();
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.checkpoints().await }).detach();
-        glommio::spawn_local(Rc::clone(self).keep_short()).detach();
-        self.start_compaction();
+        rinka_reactor::spawn(async move { shard.checkpoints().await }).detach();
+        rinka_reactor::spawn(Rc::clone(self).keep_short()).detach();
+        rinka_reactor::spawn(Rc::clone(self).keep_compact()).detach();
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move { shard.tick(&pulse).await }).detach();
-    }
-
-    /// In a queue with a small share: what clients wait for has ten times as much of a busy core.
-    fn start_compaction(self: &Rc<Self>) {
-        let queue = glommio::executor().create_task_queue(
-            Shares::Static(COMPACTION_SHARES),
-            Latency::NotImportant,
-            "compaction",
-        );
-        let compaction = Rc::clone(self).keep_compact();
-        glommio::spawn_local_into(compaction, queue)
-            .expect("the queue was just made")
-            .detach();
+        rinka_reactor::spawn(async move { shard.tick().await }).detach();
     }
 
     async fn commit(self: &Rc<Self>, mut committer: Committer<RingDisk>) {
@@ -520,7 +502,7 @@ impl Shard {
                 if self.store.failure().is_some() {
                     return;
                 }
-                glommio::timer::sleep(UPKEEP_RETRY).await;
+                rinka_reactor::sleep(UPKEEP_RETRY).await;
             }
         }
     }
@@ -533,12 +515,12 @@ impl Shard {
                 if self.store.failure().is_some() {
                     return;
                 }
-                glommio::timer::sleep(UPKEEP_RETRY).await;
+                rinka_reactor::sleep(UPKEEP_RETRY).await;
             }
         }
     }
 
-    async fn tick(self: &Rc<Self>, pulse: &Pulse) {
+    async fn tick(self: &Rc<Self>) {
         let mut idle_swept = self.now();
         let mut seen = self.activity.get();
         let mut idle_ticks = 0;
@@ -549,7 +531,7 @@ impl Shard {
                 TICK_BUSY
             };
             let before = Instant::now();
-            glommio::timer::sleep(pause).await;
+            rinka_reactor::sleep(pause).await;
             if before.elapsed() > pause + STALL {
                 self.stalls.set(self.stalls.get() + 1);
                 log::warn!(
@@ -564,7 +546,6 @@ impl Shard {
                 0
             };
             seen = self.activity.get();
-            pulse.set_idle(idle_ticks > BUSY_TICKS);
             let now = self.now();
             if now > idle_swept + IDLE_SWEEP {
                 idle_swept = now;

@@ -14,7 +14,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use glommio::GlommioError;
 
 use crate::budget::{Budget, Permit};
 use crate::frame::{FrameBuffer, FrameError};
@@ -335,7 +334,7 @@ impl Queue {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 self.muted_until.set(None);
-            } else if self.permitted(glommio::timer::sleep(left)).await.is_none() {
+            } else if self.permitted(rinka_reactor::sleep(left)).await.is_none() {
                 return;
             }
         }
@@ -444,7 +443,7 @@ impl Connection {
         add(&self.queue.counters.opened, 1);
         let socket = Rc::clone(&self.socket);
         let queue = Rc::clone(&self.queue);
-        let reader = glommio::spawn_local(async move {
+        let reader = rinka_reactor::spawn(async move {
             let mut frames = FrameBuffer::default();
             let ended = read(&socket, &queue, &mut frames, &service, &limits).await;
             queue.partial.set(false);
@@ -565,10 +564,8 @@ impl Connection {
                     Ok(received) => bytes += received,
                 }
             }
-            Ok::<_, GlommioError<()>>(())
         };
-        // Dropping a receive is safe, unlike an accept: what it might lose nobody wants.
-        let _ = glommio::timer::timeout(LINGER, until_its_end).await;
+        let _ = rinka_reactor::timeout(LINGER, until_its_end).await;
     }
 
     fn count(&self, ended: &Ended) {
@@ -625,7 +622,7 @@ async fn read(
                 Outcome::Silent => {}
                 Outcome::Close(kind, reason) => return Ended::Refused(kind, reason),
             }
-            glommio::yield_if_needed().await;
+            rinka_reactor::yield_if_needed().await;
         }
         if !admitted && frames.begun().len() >= 4 {
             if let Err((kind, reason)) = service.admit(frames.begun()) {

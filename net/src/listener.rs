@@ -1,16 +1,16 @@
 //! Listening sockets: bound before the shards start, one for each shard on the same port, and the task that accepts.
 //!
-//! The kernel spreads connections over the shards. The accepting task only accepts (see ARCHITECTURE.md, defect C).
+//! The kernel spreads connections over the shards.
 
 use std::cell::Cell;
 use std::io;
-use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use glommio::net::{TcpListener, TcpStream};
+use rinka_reactor::{Direction, Readiness};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that wait to be accepted, at most.
@@ -77,8 +77,7 @@ fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
 
 /// A socket that is accepted on. Dropped, it goes on for as long as the shard lives.
 pub struct Acceptor {
-    /// The listening socket once more: to end it while the accepting task waits for it.
-    socket: Socket,
+    socket: Rc<Socket>,
     stopping: Rc<Cell<bool>>,
     ended: Pin<Box<dyn Future<Output = ()>>>,
 }
@@ -87,7 +86,7 @@ impl Acceptor {
     /// Accepts no more: who connects from now on is refused, and the port is free when this returns.
     pub async fn stop(self) {
         self.stopping.set(true);
-        // Wakes the pending accept with an error. To drop that future instead would swallow the next connection.
+        // Wakes the accepting task, which alone must not keep the port.
         if let Err(error) = self.socket.shutdown(Shutdown::Both) {
             log::warn!("a listening socket stays open until the process ends: {error}");
             return;
@@ -100,37 +99,39 @@ impl Acceptor {
 ///
 /// # Errors
 /// Those of `listen`.
-#[allow(
-    unsafe_code,
-    reason = "the executor takes a listening socket over in no other way"
-)]
 pub fn accept(socket: OwnedFd, mut take: impl FnMut(TcpStream) + 'static) -> io::Result<Acceptor> {
-    let socket = Socket::from(socket);
+    let socket = Rc::new(Socket::from(socket));
     socket.listen(BACKLOG)?;
-    let descriptor = socket.try_clone()?.into_raw_fd();
-    // SAFETY: the descriptor was just given up by its owner, and the listener is its only owner from here on.
-    let listener = unsafe { TcpListener::from_raw_fd(descriptor) };
+    socket.set_nonblocking(true)?;
+    let listener = Rc::clone(&socket);
     let stopping = Rc::new(Cell::new(false));
     let stopped = Rc::clone(&stopping);
-    let task = glommio::spawn_local(async move {
+    let task = rinka_reactor::spawn(async move {
+        let mut readiness = Readiness::new(listener.as_raw_fd(), Direction::Read);
         let mut failures = 0;
         while !stopped.get() {
-            match listener.accept().await {
+            match accept_now(&listener) {
                 Ok(stream) => {
                     failures = 0;
                     take(stream);
+                    // A storm of connections is always ready with the next one.
+                    rinka_reactor::yield_if_needed().await;
+                    continue;
                 }
                 Err(_) if stopped.get() => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if readiness.ready().await.is_ok() {
+                        continue;
+                    }
+                }
                 Err(error) => {
                     if failures % ACCEPT_FAILURES_LOGGED == 0 {
                         log::warn!("a connection could not be accepted, trying again: {error}");
                     }
                     failures += 1;
-                    glommio::timer::sleep(ACCEPT_RETRY).await;
                 }
             }
-            // A storm of connections is always ready with the next one.
-            glommio::yield_if_needed().await;
+            rinka_reactor::sleep(ACCEPT_RETRY).await;
         }
     })
     .detach();
@@ -142,6 +143,12 @@ pub fn accept(socket: OwnedFd, mut take: impl FnMut(TcpStream) + 'static) -> io:
         stopping,
         ended,
     })
+}
+
+fn accept_now(listener: &Socket) -> io::Result<TcpStream> {
+    let (socket, _) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 #[cfg(test)]

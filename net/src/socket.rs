@@ -1,28 +1,29 @@
-//! The system calls that the executor's sockets do not offer: receive into memory that was never written, send many slices
-//! at once, end a connection from outside.
+//! A connected socket: receive into memory that was never written, send many slices at once, end it from outside.
 //!
-//! Waits through the executor, never in the kernel.
+//! Never waits in the kernel: what cannot be done at once waits in the core's ring.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
+use rinka_reactor::{Direction, Readiness};
 
 /// The kernel takes no more slices in one call.
 const SLICES_MAX: usize = 1024;
 
 /// A connected socket that one task reads and another one writes. Borrowed inside a poll only, never across an await.
-#[derive(Debug)]
 pub struct Socket {
-    stream: RefCell<TcpStream>,
-    descriptor: RawFd,
+    // Before the stream: they end first.
+    readable: RefCell<Readiness>,
+    writable: RefCell<Readiness>,
+    stream: TcpStream,
+    /// There may be more to read than the last call had room for.
+    may_have_more: Cell<bool>,
 }
 
 impl Socket {
@@ -30,8 +31,10 @@ impl Socket {
     pub fn new(stream: TcpStream) -> Self {
         let descriptor = stream.as_raw_fd();
         Self {
-            stream: RefCell::new(stream),
-            descriptor,
+            readable: RefCell::new(Readiness::new(descriptor, Direction::Read)),
+            writable: RefCell::new(Readiness::new(descriptor, Direction::Write)),
+            stream,
+            may_have_more: Cell::new(false),
         }
     }
 
@@ -44,29 +47,50 @@ impl Socket {
         context: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        let room = buffer.spare_capacity_mut();
         assert!(
-            !room.is_empty(),
+            buffer.capacity() > buffer.len(),
             "receiving nothing looks like the end of the stream"
         );
-        // SAFETY: the stream hands the slice to recv(2), which writes to it and never reads it; no other code sees it.
-        let slice =
-            unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<u8>(), room.len()) };
-        let room = slice.len();
-        let mut stream = self.stream.borrow_mut();
-        match Pin::new(&mut *stream).poll_read(context, slice) {
-            Poll::Ready(Ok(count)) => {
-                assert!(
-                    count <= room,
-                    "the kernel writes no more than it is given room for"
-                );
-                // SAFETY: the kernel wrote `count` bytes behind the buffer's end, within its capacity.
-                unsafe { buffer.set_len(buffer.len() + count) };
-                Poll::Ready(Ok(count))
+        loop {
+            if !self.may_have_more.get() {
+                match self.readable.borrow_mut().poll(context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+            match self.receive_now(buffer) {
+                // Somebody else's wake, or what was announced was not for us.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.may_have_more.set(false);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
         }
+    }
+
+    fn receive_now(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let room = buffer.spare_capacity_mut();
+        // SAFETY: recv(2) writes at most `room.len()` bytes there and reads none; the descriptor is open.
+        let received = unsafe {
+            libc::recv(
+                self.stream.as_raw_fd(),
+                room.as_mut_ptr().cast(),
+                room.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        assert!(
+            received <= room.len(),
+            "the kernel writes no more than it is given room for"
+        );
+        // With room left there was no more, and what comes next is announced.
+        self.may_have_more.set(received == room.len());
+        // SAFETY: the kernel wrote `received` bytes behind the buffer's end, within its capacity.
+        unsafe { buffer.set_len(buffer.len() + received) };
+        Ok(received)
     }
 
     /// Sends all parts, as many as possible with one call, and lets go of each as it is gone. `progress` is told how many
@@ -87,12 +111,8 @@ impl Socket {
             let sent = match self.send_now(left) {
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // The executor's own write tries again and otherwise waits until the socket takes more.
-                    poll_fn(|context| {
-                        let mut stream = self.stream.borrow_mut();
-                        Pin::new(&mut *stream).poll_write(context, &left[0])
-                    })
-                    .await?
+                    poll_fn(|context| self.writable.borrow_mut().poll(context)).await?;
+                    continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -140,7 +160,7 @@ impl Socket {
         // SAFETY: IoSlice has the layout of iovec; the slices and what they point to outlive the call, which only reads.
         let sent = unsafe {
             libc::sendmsg(
-                self.descriptor,
+                self.stream.as_raw_fd(),
                 &raw const message,
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
@@ -150,16 +170,16 @@ impl Socket {
 
     /// Nothing more will be sent: the peer finds the end of the stream behind what was.
     pub fn stop_sending(&self) {
-        self.shut_down(libc::SHUT_WR);
+        self.shut_down(Shutdown::Write);
     }
 
-    /// Ends the connection in both directions. Before a drop too: the executor closes late.
+    /// Ends the connection in both directions; who waits for it learns it.
     pub fn close(&self) {
-        self.shut_down(libc::SHUT_RDWR);
+        self.shut_down(Shutdown::Both);
     }
 
-    fn shut_down(&self, how: i32) {
-        // SAFETY: no pointers; the descriptor is open as long as `self` owns the stream.
-        unsafe { libc::shutdown(self.descriptor, how) };
+    fn shut_down(&self, how: Shutdown) {
+        // Whoever it was has ended it already, or it is as good as ended.
+        let _ = self.stream.shutdown(how);
     }
 }

@@ -5,11 +5,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use glommio::net::TcpStream;
 use rinka_net::budget::Budget;
 use rinka_net::connection::{Connection, Ended, Limits};
 use rinka_net::listener::Acceptor;
@@ -72,9 +71,9 @@ impl Connections {
             acceptors.push(acceptor);
         }
         let sweeper = Rc::clone(&open);
-        glommio::spawn_local(async move {
+        rinka_reactor::spawn(async move {
             while !sweeper.stopping.get() {
-                glommio::timer::sleep(SWEEP).await;
+                rinka_reactor::sleep(SWEEP).await;
                 sweeper.sweep(&limits);
             }
         })
@@ -93,7 +92,7 @@ impl Connections {
         }
         let deadline = Instant::now() + FINISH_WITHIN;
         while !self.open.connections.borrow().is_empty() && Instant::now() < deadline {
-            glommio::timer::sleep(Duration::from_millis(1)).await;
+            rinka_reactor::sleep(Duration::from_millis(1)).await;
         }
         for connection in self.open.connections.borrow().values() {
             connection.cut();
@@ -137,7 +136,7 @@ impl Open {
             peer: address,
         });
         let (open, limits) = (Rc::clone(self), Rc::clone(limits));
-        glommio::spawn_local(async move {
+        rinka_reactor::spawn(async move {
             match connection.serve(Dispatch { context }, limits).await {
                 Ended::Closed => {}
                 Ended::Io(error) => log::debug!("{peer}: {error}"),

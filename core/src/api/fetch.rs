@@ -288,7 +288,7 @@ async fn claim(shard: &Shard, wanted: usize, deadline: Duration) -> Option<Claim
             return claim;
         }
         // Consumers that do not read hold it all: not a case worth a queue.
-        glommio::timer::sleep(MEMORY_RETRY).await;
+        rinka_reactor::sleep(MEMORY_RETRY).await;
     }
 }
 
@@ -378,7 +378,7 @@ async fn read_here(
             }
             results.push(result);
         }
-        glommio::yield_if_needed().await;
+        rinka_reactor::yield_if_needed().await;
     }
     results
 }

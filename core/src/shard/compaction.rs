@@ -86,7 +86,7 @@ impl Shard {
             let good = self.compact(candidates).await;
             // As Kafka's cleaner: at once again after a run that found something, else after a while.
             if !found || !good {
-                glommio::timer::sleep(backoff).await;
+                rinka_reactor::sleep(backoff).await;
             }
         }
     }
@@ -105,7 +105,7 @@ impl Shard {
         let mut max_delay_ms = 0;
         for (index, partition) in partitions.into_iter().enumerate() {
             if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
-                glommio::executor().yield_task_queue_now().await;
+                rinka_reactor::background().await;
             }
             let topic = Arc::clone(&partition.config.borrow());
             let skip = partition.name == METADATA || partition.closed.get();
@@ -178,13 +178,13 @@ impl Shard {
             .map(|rate| rate / shards as f64);
         let due = Cell::new(begun);
         let pace = async |bytes: u64| {
-            glommio::executor().yield_task_queue_now().await;
+            rinka_reactor::background().await;
             if let Some(rate) = rate {
                 let takes = Duration::try_from_secs_f64(bytes as f64 / rate);
                 due.set(due.get().saturating_add(takes.unwrap_or(Duration::MAX)));
                 while self.now() < due.get() && !self.stopping() {
                     let left = due.get().saturating_sub(self.now());
-                    glommio::timer::sleep(left.min(RATE_SLEEP)).await;
+                    rinka_reactor::sleep(left.min(RATE_SLEEP)).await;
                 }
             }
             !self.stopping()

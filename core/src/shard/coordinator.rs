@@ -218,7 +218,7 @@ impl Shard {
         let is_left = !self.coordinators.to_load.borrow().is_empty();
         if is_left && !self.coordinators.loading.replace(true) {
             let shard = Rc::clone(self);
-            glommio::spawn_local(async move { shard.load_coordinators().await }).detach();
+            rinka_reactor::spawn(async move { shard.load_coordinators().await }).detach();
         }
     }
 
@@ -336,7 +336,7 @@ impl PartitionCoordinator {
             let mut end = offset;
             for batch in batches {
                 end = self.replay(&mut coordinator, &batch)?;
-                glommio::yield_if_needed().await;
+                rinka_reactor::yield_if_needed().await;
             }
             if end <= offset {
                 return Err(format!("nothing is to be read at offset {offset}"));
@@ -410,7 +410,7 @@ impl PartitionCoordinator {
         drop(state);
         if !self.appends.borrow().is_empty() && !self.resolving.replace(true) {
             let (coordinator, shard) = (Rc::clone(self), Rc::clone(shard));
-            glommio::spawn_local(async move { coordinator.resolve(&shard).await }).detach();
+            rinka_reactor::spawn(async move { coordinator.resolve(&shard).await }).detach();
         }
     }
 

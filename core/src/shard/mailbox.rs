@@ -53,15 +53,34 @@ pub(crate) struct Gone;
 pub(crate) struct Answer<T>(flume::Receiver<T>);
 
 impl<T> Answer<T> {
+    /// On a shard.
     pub(crate) async fn wait(self) -> Result<T, Gone> {
+        rinka_reactor::foreign(self.wait_outside()).await
+    }
+
+    /// On any other thread.
+    pub(crate) async fn wait_outside(self) -> Result<T, Gone> {
         self.0.recv_async().await.map_err(|_| Gone)
     }
 }
 
 impl Mailbox {
-    /// Sends work. When this returns it has its place in the lane; `start` runs there in that order, and the future it
-    /// returns runs beside others.
+    /// Sends work from a shard. When this returns it has its place in the lane; `start` runs there in that order, and the future
+    /// it returns runs beside others.
     pub(crate) async fn send<T, F>(
+        &self,
+        lane: Lane,
+        start: impl FnOnce(&Rc<Shard>) -> F + Send + 'static,
+    ) -> Result<Answer<T>, Gone>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        rinka_reactor::foreign(self.send_outside(lane, start)).await
+    }
+
+    /// The same from any other thread.
+    pub(crate) async fn send_outside<T, F>(
         &self,
         lane: Lane,
         start: impl FnOnce(&Rc<Shard>) -> F + Send + 'static,
@@ -73,7 +92,7 @@ impl Mailbox {
         let (answer, answered) = flume::bounded(1);
         let work: Work = Box::new(move |shard| {
             let work = start(shard);
-            glommio::spawn_local(async move {
+            rinka_reactor::spawn(async move {
                 // Whoever asked may be gone.
                 let _ = answer.send(work.await);
             })
@@ -101,21 +120,29 @@ impl Inbox {
     pub(crate) fn serve(self, shard: &Rc<Shard>) {
         let Self { write, read } = self;
         let owner = Rc::clone(shard);
-        glommio::spawn_local(async move {
-            while let Ok(work) = read.recv_async().await {
+        rinka_reactor::spawn(async move {
+            while let Ok(work) = next(&read).await {
                 work(&owner);
-                glommio::yield_if_needed().await;
+                rinka_reactor::yield_if_needed().await;
             }
         })
         .detach();
         let owner = Rc::clone(shard);
-        glommio::spawn_local(async move {
-            while let Ok(work) = write.recv_async().await {
+        rinka_reactor::spawn(async move {
+            while let Ok(work) = next(&write).await {
                 owner.store.admit().await;
                 work(&owner);
-                glommio::yield_if_needed().await;
+                rinka_reactor::yield_if_needed().await;
             }
         })
         .detach();
+    }
+}
+
+/// The next work of a lane; without a look at other threads where it is here already.
+async fn next(lane: &flume::Receiver<Work>) -> Result<Work, flume::RecvError> {
+    match lane.try_recv() {
+        Ok(work) => Ok(work),
+        Err(_) => rinka_reactor::foreign(lane.recv_async()).await,
     }
 }

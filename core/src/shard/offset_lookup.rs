@@ -156,7 +156,7 @@ impl Partition {
                         return Ok(Some(found));
                     }
                 }
-                glommio::yield_if_needed().await;
+                rinka_reactor::yield_if_needed().await;
             }
         }
         Ok(None)

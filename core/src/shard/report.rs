@@ -23,7 +23,7 @@ impl Shard {
         let mut sizes = Vec::with_capacity(partitions.len());
         for (index, partition) in partitions.iter().enumerate() {
             if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
-                glommio::yield_if_needed().await;
+                rinka_reactor::yield_if_needed().await;
             }
             sizes.push((partition.name, partition.log.borrow().size()));
         }
@@ -36,7 +36,7 @@ impl Shard {
         let mut offline_partitions = 0;
         for (index, partition) in partitions.iter().enumerate() {
             if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
-                glommio::yield_if_needed().await;
+                rinka_reactor::yield_if_needed().await;
             }
             offline_partitions += u64::from(partition.closed.get());
             let image = self.image.borrow();

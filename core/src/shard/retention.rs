@@ -89,7 +89,7 @@ impl Shard {
         let interval = Duration::from_millis(self.node.config.retention_check_interval_ms);
         let mut next_check = self.now() + interval.min(FIRST_CHECK_WITHIN);
         while !self.stopping() {
-            glommio::timer::sleep(STEP).await;
+            rinka_reactor::sleep(STEP).await;
             if self.now() >= next_check {
                 self.check_retention().await;
                 next_check = self.now() + interval;
@@ -105,7 +105,7 @@ impl Shard {
         let producers_before = now.saturating_sub(self.config().producer_id_expiration_ms);
         for (index, partition) in partitions.iter().enumerate() {
             if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
-                glommio::executor().yield_task_queue_now().await;
+                rinka_reactor::background().await;
             }
             if partition.name == METADATA || partition.closed.get() {
                 continue;
@@ -221,7 +221,7 @@ impl Shard {
             durable.map_err(PartitionError::Append)
         };
         let too_late = async {
-            glommio::timer::sleep(timeout).await;
+            rinka_reactor::sleep(timeout).await;
             Err(PartitionError::TimedOut)
         };
         futures_lite::future::or(durable, too_late).await?;

@@ -6,9 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use glommio::{LocalExecutorBuilder, Placement};
 use rinka_storage::disk::ring::RingDisk;
 use rinka_storage::log::LogCheckpoint;
 use rinka_storage::record_batch;
@@ -20,19 +18,10 @@ use super::shard_map::METADATA;
 use super::{Shard, log_settings};
 use crate::api::connections::Connections;
 use crate::controller::brokers::register_broker;
-use crate::executor_start::Begin;
-use crate::heartbeat::Pulse;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::records::{BrokerEndpoint, BrokerRegistration, MetadataRecord};
 use crate::node::Node;
-use crate::server::{EXECUTOR_IO_MEMORY, ShardListener};
-
-/// The executor looks for other work this often while a task runs on: with its default of 100 ms one busy task would hold
-/// up all others that long.
-pub(crate) const PREEMPT: Duration = Duration::from_millis(1);
-
-/// Entries of the executor's rings: sockets only.
-const RING_DEPTH: usize = 256;
+use crate::server::ShardListener;
 
 /// Everything a shard's thread is given.
 pub(crate) struct ShardSetup {
@@ -47,36 +36,10 @@ pub(crate) struct ShardSetup {
     pub(crate) ready: flume::Sender<Result<(), String>>,
     /// The data directory's lock.
     pub(crate) lock: File,
-    pub(crate) pulse: Arc<Pulse>,
 }
 
-/// Runs a shard on the calling thread until it is told to stop.
-pub(crate) fn run(
-    begin: Begin<ShardSetup>,
-    number: usize,
-    spin: Duration,
-    cpu: usize,
-) -> Result<(), String> {
-    let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
-        .name("rinka-shard")
-        .ring_depth(RING_DEPTH)
-        .io_memory(EXECUTOR_IO_MEMORY)
-        .preempt_timer(PREEMPT)
-        .spin_before_park(spin)
-        .make()
-        .map_err(|error| format!("shard {number} on core {cpu} could not be started: {error}"))?;
-    executor.run(async move {
-        let Some(setup) = begin.take() else {
-            return Ok(());
-        };
-        let pulse = Arc::clone(&setup.pulse);
-        let result = live(setup).await;
-        pulse.end();
-        result
-    })
-}
-
-async fn live(setup: ShardSetup) -> Result<(), String> {
+/// Runs a shard on the calling executor until it is told to stop.
+pub(crate) async fn run(setup: ShardSetup) -> Result<(), String> {
     let ShardSetup {
         number,
         node,
@@ -88,13 +51,10 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
         inbox,
         ready,
         lock,
-        pulse,
     } = setup;
-    glommio::spawn_local(Arc::clone(&pulse).feel()).detach();
     let opened = async {
-        let disk = RingDisk::new(&lock)
-            .await
-            .map_err(|error| format!("no io_uring for files: {error}"))?;
+        let disk =
+            RingDisk::new(&lock).map_err(|error| format!("no io_uring for files: {error}"))?;
         let config = StoreConfig {
             root: node.config.data_dir.clone(),
             shard: number,
@@ -108,7 +68,7 @@ async fn live(setup: ShardSetup) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
         let shard = Shard::new(number, node, store, mailboxes);
         shard.open_partitions(&image, logs);
-        shard.start(committer, pulse);
+        shard.start(committer);
         inbox.serve(&shard);
         if shard.owner(METADATA) == number {
             register(&shard).await?;
@@ -187,9 +147,7 @@ pub(crate) async fn recover(
     let recovered = match recover_all(node, root, lock).await {
         Err(error) if error.is_full() => {
             log::warn!("recovery found the disk full and uses what was kept for it: {error}");
-            let disk = RingDisk::new(lock)
-                .await
-                .map_err(|error| error.to_string())?;
+            let disk = RingDisk::new(lock).map_err(|error| error.to_string())?;
             free_reserves(&disk, root)
                 .await
                 .map_err(|error| error.to_string())?;
@@ -205,7 +163,7 @@ async fn recover_all(
     root: &Path,
     lock: &File,
 ) -> Result<(MetadataImage, Recovered, Replayed), RecoveryError> {
-    let disk = RingDisk::new(lock).await?;
+    let disk = RingDisk::new(lock)?;
     let mut recovery = Recovery::open(disk, root).await?;
     // The metadata log first: only it knows which partitions there are and what they are called.
     let empty = MetadataImage::default();
