@@ -42,14 +42,20 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Submits it with the next turn; together with all others of this turn, in the order of the calls.
+    /// Submits it, in the order of the calls: at the end of the turn together with all others of it, or at once late in a turn.
     ///
     /// # Safety
     /// Every pointer in the entry points into `memory`, and its descriptor stays open until the result is here or, if the
     /// operation is dropped, the kernel has begun with it.
     #[allow(unsafe_code, reason = "the caller vouches for the entry's pointers")]
     pub unsafe fn start(entry: squeue::Entry, memory: Memory) -> Self {
-        Self::begin(entry, memory, Abandoned::GoesOn)
+        let operation = Self::begin(entry, memory, Abandoned::GoesOn);
+        let reactor = &operation.reactor;
+        if !reactor.turns.is_young() {
+            // The disk can work on it while the other tasks run.
+            reactor.ring.flush();
+        }
+        operation
     }
 
     pub(crate) fn begin(entry: squeue::Entry, memory: Memory, abandoned: Abandoned) -> Self {

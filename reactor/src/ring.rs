@@ -142,13 +142,13 @@ impl Ring {
         // SAFETY: what the entry points to is in its slot, or it points nowhere; the slot keeps it until the completion is here
         // (the buffers of Bytes, BytesMut and CString do not move when their handle does).
         while unsafe { uring.submission().push(entry) }.is_err() {
-            // Full: the ones before go now. Completions stay where they are.
-            match uring.submit() {
-                Ok(_) => {}
-                Err(error) if is_passing(&error) => {}
-                Err(error) => panic!("the kernel takes no more operations: {error}"),
-            }
+            flush(&uring);
         }
+    }
+
+    /// Submits what was gathered. Completions stay where they are.
+    pub(crate) fn flush(&self) {
+        flush(&self.uring.borrow());
     }
 
     /// The result, if it is here; else `waker` is woken when it is.
@@ -235,6 +235,14 @@ impl Ring {
         drop((uring, slots));
         woken.drain(..).for_each(Waker::wake);
         handed_out
+    }
+}
+
+fn flush(uring: &IoUring) {
+    match uring.submit() {
+        Ok(_) => {}
+        Err(error) if is_passing(&error) => {}
+        Err(error) => panic!("the kernel takes no more operations: {error}"),
     }
 }
 

@@ -16,10 +16,10 @@ use crate::ring::Wait;
 use crate::timer::Timers;
 
 /// Tasks run this long before the kernel is asked for more to do.
-const LONG: Duration = Duration::from_micros(500);
+const LONG: Duration = Duration::from_micros(100);
 
-/// Rounds through the ready tasks before the clock is looked at.
-const ROUNDS_UNTIMED: u32 = 4;
+/// What is asked for later than this in a turn does not wait for its end.
+const SOON: Duration = Duration::from_micros(20);
 
 /// Of a busy core's time work in the background has one part in so many.
 const BACKGROUND_PART: u32 = 11;
@@ -64,6 +64,11 @@ impl Turns {
     fn is_long(&self) -> bool {
         self.began.get().elapsed() > LONG
     }
+
+    /// Whether the end of the turn is near enough for what is asked for now.
+    pub(crate) fn is_young(&self) -> bool {
+        self.began.get().elapsed() < SOON
+    }
 }
 
 impl Reactor {
@@ -80,18 +85,17 @@ impl Reactor {
 
     /// Lets all that are ready run, until nobody is (`true`) or it has taken long.
     async fn settle(&self) -> bool {
-        for round in 0.. {
+        loop {
             let polls = self.turns.polls.get();
             // Ready tasks wait in one line, with this one at its end.
             yield_now().await;
             if self.turns.polls.get() == polls {
                 return true;
             }
-            if round >= ROUNDS_UNTIMED && self.turns.is_long() {
+            if self.turns.is_long() {
                 return false;
             }
         }
-        unreachable!("the loop has no end")
     }
 
     fn turn(&self, settled: bool) {
