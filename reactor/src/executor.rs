@@ -68,13 +68,14 @@ fn run<T, F: Future<Output = T> + 'static, M: FnOnce() -> F + Send + 'static>(
     settings: &Settings,
     begin: Begin<M>,
 ) -> io::Result<T> {
-    let executor = LocalExecutorBuilder::new(settings.cpu.map_or(Placement::Unbound, Placement::Fixed))
-        .name(&settings.name)
-        .ring_depth(RING_DEPTH)
-        .io_memory(IO_MEMORY)
-        .preempt_timer(VISIT)
-        .make()
-        .map_err(|error| io::Error::other(error.to_string()))?;
+    let executor =
+        LocalExecutorBuilder::new(settings.cpu.map_or(Placement::Unbound, Placement::Fixed))
+            .name(&settings.name)
+            .ring_depth(RING_DEPTH)
+            .io_memory(IO_MEMORY)
+            .preempt_timer(VISIT)
+            .make()
+            .map_err(|error| io::Error::other(error.to_string()))?;
     let spin = settings.spin;
     executor.run(async move {
         let Some(main) = begin.take() else {

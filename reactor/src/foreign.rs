@@ -38,9 +38,12 @@ impl Doorbell {
         if self.asleep.swap(false, Ordering::SeqCst) {
             let one = 1u64.to_ne_bytes();
             // SAFETY: eight bytes are read, which is what an eventfd takes.
-            let written = unsafe { libc::write(self.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+            let written =
+                unsafe { libc::write(self.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
             // Full only after 2^64 - 2 writes that nobody read: then it is readable too.
-            debug_assert!(written == 8 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock);
+            debug_assert!(
+                written == 8 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+            );
         }
     }
 
@@ -95,6 +98,11 @@ impl Foreigners {
             next: Cell::new(0),
             taken: RefCell::default(),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waits.borrow().len()
     }
 
     pub(crate) fn is_rung(&self) -> bool {

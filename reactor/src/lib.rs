@@ -6,13 +6,15 @@
 //! Everything here belongs to the thread of an executor that [`executor::spawn`] started, and panics elsewhere. A task that
 //! waits for another thread's doing must do so in [`foreign`]: nothing else wakes a core that sleeps in its ring.
 
-pub mod executor;
 mod begin;
+pub mod executor;
 mod foreign;
 mod heartbeat;
 mod operation;
 mod readiness;
 mod ring;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod turn;
 mod worker;

@@ -47,7 +47,8 @@ impl Operation {
     /// # Safety
     /// Every pointer in the entry points into `memory`, and its descriptor stays open until the result is here or, if the
     /// operation is dropped, the kernel has begun with it.
-    #[allow(unsafe_code, reason = "the caller vouches for the entry's pointers")]
+    #[allow(unsafe_code)]
+    // SAFETY: the caller vouches for the entry's pointers.
     pub unsafe fn start(entry: squeue::Entry, memory: Memory) -> Self {
         let operation = Self::begin(entry, memory, Abandoned::GoesOn);
         let reactor = &operation.reactor;

@@ -108,9 +108,13 @@ impl Ring {
             uring.submitter().register_files_sparse(HELD_MAX)?;
         }
         if held == HELD_MAX {
-            return Err(io::Error::other("more files are to be held than there is room for"));
+            return Err(io::Error::other(
+                "more files are to be held than there is room for",
+            ));
         }
-        uring.submitter().register_files_update(held, &[descriptor])?;
+        uring
+            .submitter()
+            .register_files_update(held, &[descriptor])?;
         self.held.set(held + 1);
         Ok(())
     }
@@ -135,6 +139,12 @@ impl Ring {
         drop(slots);
         self.push(&entry.user_data(index as u64));
         index
+    }
+
+    #[cfg(test)]
+    pub(crate) fn under_way(&self) -> usize {
+        let slots = self.slots.borrow();
+        slots.slots.len() - slots.free.len()
     }
 
     fn push(&self, entry: &squeue::Entry) {
@@ -180,7 +190,11 @@ impl Ring {
         drop(slots);
         drop(waker);
         if what == Abandoned::IsCancelled {
-            self.push(&opcode::AsyncCancel::new(index as u64).build().user_data(CANCEL));
+            self.push(
+                &opcode::AsyncCancel::new(index as u64)
+                    .build()
+                    .user_data(CANCEL),
+            );
         }
     }
 

@@ -97,8 +97,7 @@ async fn sizes(shard: &Rc<Shard>) -> Vec<(TopicPartition, u64)> {
 async fn space(shard: &Shard) -> (i64, i64) {
     let path = shard.store.root().to_owned();
     // A network's file system may take long to answer: not on the shard's own thread.
-    let space = rinka_reactor::blocking(move || machine::space(&path))
-        .await;
+    let space = rinka_reactor::blocking(move || machine::space(&path)).await;
     let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
     space.map_or((-1, -1), |(free, all)| (bytes(free), bytes(all)))
 }

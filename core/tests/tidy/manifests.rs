@@ -1,4 +1,4 @@
-//! Which crate may depend on which: net and storage on none of ours, replication on storage, core on all.
+//! Which crate may depend on which: the reactor on none of ours, net and storage on it, replication on storage, core on all.
 //!
 //! Reads the manifests as text; development dependencies are free.
 
@@ -7,10 +7,19 @@ use crate::tree;
 
 /// A folder with the crates of ours that it may depend on.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("net", &[]),
-    ("storage", &[]),
+    ("reactor", &[]),
+    ("net", &["rinka-reactor"]),
+    ("storage", &["rinka-reactor"]),
     ("replication", &["rinka-storage"]),
-    ("core", &["rinka-net", "rinka-storage", "rinka-replication"]),
+    (
+        "core",
+        &[
+            "rinka-reactor",
+            "rinka-net",
+            "rinka-storage",
+            "rinka-replication",
+        ],
+    ),
     ("bench-harness", &["rinka-net", "rinka-storage"]),
 ];
 

@@ -1,4 +1,4 @@
-//! What each Rust file may do: use glommio, be unsafe, be long, be called so.
+//! What each Rust file may do: wait for the kernel, be unsafe, be long, be called so.
 //!
 //! Looks at lines, not at syntax: a rule that a line cannot show belongs to clippy.
 
@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::tree::{self, File, TIDY};
 
 /// The shells: whatever awaits, accepts or reads for real. Everything else decides, and runs in a simulation as well.
-const GLOMMIO: &[&str] = &[
+const SHELLS: &[&str] = &[
     "core/src/api/connections.rs",
     "core/src/api/describe_log_dirs.rs",
     "core/src/api/fetch.rs",
@@ -18,7 +18,6 @@ const GLOMMIO: &[&str] = &[
     "core/src/shard/offset_lookup.rs",
     "core/src/shard/report.rs",
     "core/src/shard/retention.rs",
-    "core/src/shard/run.rs",
     "net/src/connection.rs",
     "net/src/connection/tests.rs",
     "net/src/listener.rs",
@@ -26,8 +25,8 @@ const GLOMMIO: &[&str] = &[
     "storage/src/disk/ring.rs",
 ];
 
-/// Where glommio is never listed, whatever the reason.
-const NO_GLOMMIO: &[&str] = &[
+/// Where no shell is, whatever the reason.
+const NO_SHELLS: &[&str] = &[
     "replication/",
     "net/src/wire",
     "core/src/config",
@@ -39,8 +38,10 @@ const NO_GLOMMIO: &[&str] = &[
 /// The files with `allow(unsafe_code)`; the workspace denies it elsewhere.
 const UNSAFE: &[&str] = &[
     "core/src/machine.rs",
-    "net/src/listener.rs",
     "net/src/socket.rs",
+    "reactor/src/foreign.rs",
+    "reactor/src/operation.rs",
+    "reactor/src/ring.rs",
     "storage/src/disk/ring.rs",
 ];
 
@@ -55,30 +56,31 @@ const BANNED: &[&str] = &[
 ];
 
 #[test]
-fn glommio_stays_in_the_shells() {
+fn only_shells_wait_for_the_kernel() {
     let files = tree::rust_files();
     let mut complaints = Vec::new();
-    for file in files.iter().filter(|file| !file.path.starts_with(TIDY)) {
-        let listed = GLOMMIO.contains(&file.path.as_str());
-        match (uses_glommio(&file.text), listed) {
+    let outside = |file: &&File| !file.path.starts_with(TIDY) && !file.path.starts_with("reactor/");
+    for file in files.iter().filter(outside) {
+        let listed = SHELLS.contains(&file.path.as_str());
+        match (uses_the_reactor(&file.text), listed) {
             (true, false) => complaints.push(format!(
-                "{}: uses glommio; move that to a shell, or list the file in GLOMMIO if it is one",
+                "{}: waits for the kernel; move that to a shell, or list the file in SHELLS if it is one",
                 file.path
             )),
             (false, true) => complaints.push(format!(
-                "{}: no longer uses glommio; take it off the list GLOMMIO",
+                "{}: no longer waits for the kernel; take it off the list SHELLS",
                 file.path
             )),
             _ => {}
         }
     }
-    complaints.extend(gone("GLOMMIO", GLOMMIO, &files));
-    for path in GLOMMIO {
-        let pure = NO_GLOMMIO.iter().any(|folder| path.starts_with(folder));
+    complaints.extend(gone("SHELLS", SHELLS, &files));
+    for path in SHELLS {
+        let pure = NO_SHELLS.iter().any(|folder| path.starts_with(folder));
         let storage = path.starts_with("storage/") && *path != "storage/src/disk/ring.rs";
         if pure || storage {
             complaints.push(format!(
-                "{path}: must stay pure; take it off the list GLOMMIO"
+                "{path}: must stay pure; take it off the list SHELLS"
             ));
         }
     }
@@ -194,8 +196,12 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-fn uses_glommio(text: &str) -> bool {
-    code(text).any(|(_, line)| line.contains("glommio::") || line.starts_with("use glommio"))
+fn uses_the_reactor(text: &str) -> bool {
+    code(text).any(|(_, line)| {
+        ["rinka_reactor", "glommio"].iter().any(|name| {
+            line.contains(&format!("{name}::")) || line.starts_with(&format!("use {name}"))
+        })
+    })
 }
 
 /// Indexes of the lines where something unsafe begins.
@@ -237,8 +243,9 @@ fn unsafe_lines_are_found() {
 }
 
 #[test]
-fn glommio_is_found() {
-    assert!(uses_glommio("    glommio::spawn_local(task);"));
-    assert!(uses_glommio("use glommio as executor;"));
-    assert!(!uses_glommio("/// Not with [`glommio::Task`]."));
+fn the_reactor_is_found() {
+    assert!(uses_the_reactor("    rinka_reactor::spawn(task);"));
+    assert!(uses_the_reactor("    glommio::spawn_local(task);"));
+    assert!(uses_the_reactor("use glommio as executor;"));
+    assert!(!uses_the_reactor("/// Not with [`glommio::Task`]."));
 }
