@@ -142,7 +142,9 @@ pub(crate) fn committed(connection: &mut Connection, group: &str) -> BTreeMap<i3
 pub(crate) fn start(routing: &str) -> Option<Broker> {
     let settings = BrokerSettings::new(routing)
         .with("group.initial.rebalance.delay.ms", "0")
+        .with("group.consumer.min.heartbeat.interval.ms", "200")
         .with("group.consumer.heartbeat.interval.ms", "200")
+        .with("group.consumer.min.session.timeout.ms", "6000")
         .with("group.consumer.session.timeout.ms", "6000");
     let broker = Broker::start(settings);
     (routing != "core" || broker.is_rinka()).then_some(broker)

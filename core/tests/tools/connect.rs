@@ -2,14 +2,13 @@
 //!
 //! What Connect promises, and what is checked: after clean ends each line arrives once, in order. After kill -9 of the worker that
 //! runs a task each line arrives at least once, and a line is read or written again only if its offset had not been committed, by the
-//! source to the offsets topic or by the sink to its group, when the worker was killed.
+//! source to the offsets topic or by the sink to its group, when the worker was killed. So when the broker is killed.
 
 mod copied_file;
 mod rest;
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,25 +36,34 @@ const POLL: Duration = Duration::from_millis(20);
 /// Lines before a worker is started, and again wherever it is looked whether all are copied.
 const LINES: usize = 1_000;
 
-/// What is appended at once under load, and how long it takes until the next.
-const BURST_LINES: usize = 50;
-const BURST_EVERY: Duration = Duration::from_millis(5);
-
 const SOURCE: &str = "source";
 const SINK: &str = "sink";
 
 #[test]
 fn connect_standalone_copies_each_line_once() {
-    let copying = Copying::new();
-    if let Err(absent) = standalone(copying) {
+    if let Err(absent) = standalone(Copying::new("node")) {
         toolchain::skip(&absent);
     }
 }
 
 #[test]
 fn connect_distributed_loses_no_line_when_workers_are_killed() {
-    let copying = Copying::new();
-    if let Err(absent) = distributed(copying) {
+    if let Err(absent) = distributed(Copying::new("node")) {
+        toolchain::skip(&absent);
+    }
+}
+
+/// Every core is a broker to Connect: its group, its topics and its connectors' are with different ones.
+#[test]
+fn connect_distributed_loses_no_line_when_cores_are_brokers() {
+    if let Err(absent) = distributed(Copying::new("core")) {
+        toolchain::skip(&absent);
+    }
+}
+
+#[test]
+fn connect_distributed_loses_no_line_when_the_broker_is_killed() {
+    if let Err(absent) = distributed_on_a_killed_broker(Copying::new("node")) {
         toolchain::skip(&absent);
     }
 }
@@ -96,17 +104,7 @@ fn distributed(mut copying: Copying) -> Result<(), Absent> {
         worker.wait_until_ready();
     }
     copying.file.append(LINES);
-    for name in [SOURCE, SINK] {
-        let config = copying.connector(name).to_string();
-        let path = format!("/connectors/{name}/config");
-        wait("a connector is created", || {
-            // 409: the group has not come to rest.
-            let answer = rest::call(block, "PUT", &path, &config);
-            let (status, body) = answer.expect("the worker answers");
-            assert!(matches!(status, 201 | 409), "{status}: {body}");
-            status == 201
-        });
-    }
+    copying.create_connectors(block);
     for kind in ["configs", "offsets", "status"] {
         let topic = format!("{}-{kind}", copying.bench.name);
         let describe = ["--describe", "--topic", &topic];
@@ -127,9 +125,8 @@ fn distributed(mut copying: Copying) -> Result<(), Absent> {
         let victim = if victim == SOURCE { at[0] } else { at[1] };
         let before = copying.come_to_rest(workers[1 - victim].port);
         let settled = copying.file.lines();
-        copying.append_while(|sink| {
-            let has_come = |arrived: &Arrived| arrived.copies.len() > settled + LINES;
-            wait("lines arrive under load", || has_come(&arrived(sink)));
+        copying.file.append_while(|sink| {
+            wait_for_more(sink, settled);
             workers[victim].jvm.kill9();
         });
         let survivor = 1 - victim;
@@ -139,16 +136,46 @@ fn distributed(mut copying: Copying) -> Result<(), Absent> {
         });
         wait("every line has arrived", || copying.has_arrived());
         let after = arrived(&copying.file.sink);
-        assert_eq!(
-            after.copies[..settled],
-            before.copies[..],
-            "what was committed comes again"
-        );
+        after.assert_settled(&before);
         assert!(after.torn <= kills, "{} torn lines", after.torn);
         let port = workers[victim].port;
         workers[victim] = copying.start("ConnectDistributed", port, &settings, &[])?;
     }
     Ok(())
+}
+
+/// One worker, whose broker is killed under it: nothing that the source was acknowledged is lost.
+fn distributed_on_a_killed_broker(mut copying: Copying) -> Result<(), Absent> {
+    if !copying.bench.broker.can_be_killed() {
+        return Ok(());
+    }
+    let settings = copying.distributed_settings();
+    let port = ports::free_block();
+    let worker = copying.start("ConnectDistributed", port, &settings, &[])?;
+    worker.wait_until_ready();
+    copying.file.append(LINES);
+    copying.create_connectors(port);
+    for _ in 0..2 {
+        let before = copying.come_to_rest(port);
+        let settled = copying.file.lines();
+        let broker = &mut copying.bench.broker;
+        copying.file.append_while(|sink| {
+            wait_for_more(sink, settled);
+            broker.kill9();
+            broker.start_again();
+        });
+        let after = copying.come_to_rest(port);
+        after.assert_settled(&before);
+        assert_eq!(after.torn, 0, "the worker lived on");
+    }
+    Ok(())
+}
+
+/// Waits until lines beyond those have arrived, while more are appended.
+fn wait_for_more(sink: &Path, settled: usize) {
+    wait("lines arrive under load", || {
+        arrived(sink).copies.len() > settled + LINES
+    });
 }
 
 /// Which of the workers runs the one task of a connector, if that task runs.
@@ -197,8 +224,8 @@ struct Copying {
 }
 
 impl Copying {
-    fn new() -> Self {
-        let bench = Bench::new();
+    fn new(routing: &str) -> Self {
+        let bench = Bench::routed(routing);
         create_topic(bench.broker.bootstrap(), &bench.name, 1, &[]);
         let folder = tempfile::tempdir().expect("a temporary directory");
         let file = CopiedFile::new(folder.path());
@@ -269,6 +296,20 @@ scheduled.rebalance.max.delay.ms=0
         })
     }
 
+    fn create_connectors(&self, port: u16) {
+        for name in [SOURCE, SINK] {
+            let config = self.connector(name).to_string();
+            let path = format!("/connectors/{name}/config");
+            wait("a connector is created", || {
+                let answer = rest::call(port, "PUT", &path, &config);
+                let (status, body) = answer.expect("the worker answers");
+                // 409: the group has not come to rest.
+                assert!(matches!(status, 201 | 409), "{status}: {body}");
+                status == 201
+            });
+        }
+    }
+
     /// As a properties file; says where.
     fn write_connector(&self, name: &str) -> String {
         let mut text = format!("name={name}\n");
@@ -301,27 +342,6 @@ scheduled.rebalance.max.delay.ms=0
     fn has_arrived(&self) -> bool {
         let copies = arrived(&self.file.sink).copies;
         copies.len() == self.file.lines() && !copies.contains(&0)
-    }
-
-    /// Appends while `act` acts, and goes on for a while.
-    fn append_while(&mut self, act: impl FnOnce(&Path)) {
-        let has_acted = AtomicBool::new(false);
-        let sink = self.file.sink.clone();
-        let file = &mut self.file;
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let deadline = Instant::now() + WITHIN;
-                let mut more = LINES / BURST_LINES;
-                while more > 0 && Instant::now() < deadline {
-                    file.append(BURST_LINES);
-                    more -= usize::from(has_acted.load(Ordering::Relaxed));
-                    // The load's own pace.
-                    thread::sleep(BURST_EVERY);
-                }
-            });
-            act(&sink);
-            has_acted.store(true, Ordering::Relaxed);
-        });
     }
 
     fn end_of_topic(&self) -> usize {

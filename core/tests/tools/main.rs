@@ -2,7 +2,8 @@
 //!
 //! - `cargo test -p rinka-core --test tools`
 //! - `KAFKA_JARS`: where the jars of Apache Kafka are; fetched with mvn when it is not set.
-//! - `RINKA_TEST_BOOTSTRAP=host:port`: a broker that runs already, Apache Kafka as the control.
+//! - `RINKA_TEST_BOOTSTRAP=host:port`: a broker that runs already, Apache Kafka as the control; or `RINKA_TEST_BROKER=perf/kafka/start`,
+//!   which each test starts for itself.
 
 mod connect;
 mod jvm;
@@ -27,11 +28,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::routed("node")
+    }
+
+    fn routed(routing: &str) -> Self {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
         let now = now.expect("after 1970").as_nanos();
         let seed = u64::try_from(now).expect("for some centuries");
         // Groups come to rest as fast as their members speak.
-        let settings = BrokerSettings::new("node")
+        let settings = BrokerSettings::new(routing)
             .with("group.initial.rebalance.delay.ms", "0")
             .with("group.consumer.min.heartbeat.interval.ms", "200")
             .with("group.consumer.heartbeat.interval.ms", "200");

@@ -3,9 +3,20 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Of every line, whatever its number.
 const LINE_BYTES: usize = "line 00000000\n".len();
+
+/// What is appended at once under load, and how long it takes until the next.
+const BURST_LINES: usize = 50;
+const BURST_EVERY: Duration = Duration::from_millis(5);
+
+/// How many bursts follow what happens under load, and how many there are at most.
+const BURSTS_AFTER: usize = 20;
+const BURSTS_MAX: usize = 10_000;
 
 /// The file that is read, and the one that is written.
 pub(crate) struct CopiedFile {
@@ -22,6 +33,23 @@ pub(crate) struct Arrived {
     pub(crate) copies: Vec<u32>,
     /// Lines that begin with a piece of another: whoever wrote was killed in the middle of it.
     pub(crate) torn: usize,
+}
+
+impl Arrived {
+    /// Of the lines that had arrived before, and had been committed then, none has come again.
+    pub(crate) fn assert_settled(&self, before: &Self) {
+        let settled = before.copies.len();
+        assert_eq!(
+            self.copies[..settled],
+            before.copies[..],
+            "what was committed comes again"
+        );
+        let again = self.copies.iter().filter(|&&copies| copies > 1).count();
+        println!(
+            "{} lines, {again} of them more than once",
+            self.copies.len()
+        );
+    }
 }
 
 impl CopiedFile {
@@ -41,6 +69,28 @@ impl CopiedFile {
         let text: String = numbers.map(line).collect();
         self.file.write_all(text.as_bytes()).expect("room for it");
         self.lines += count;
+    }
+
+    /// Appends while something happens that is given the sink, and goes on for a while.
+    pub(crate) fn append_while(&mut self, act: impl FnOnce(&Path)) {
+        let has_acted = AtomicBool::new(false);
+        let sink = self.sink.clone();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut more = BURSTS_AFTER;
+                for _ in 0..BURSTS_MAX {
+                    self.append(BURST_LINES);
+                    more -= usize::from(has_acted.load(Ordering::Relaxed));
+                    if more == 0 {
+                        return;
+                    }
+                    // The load's own pace.
+                    thread::sleep(BURST_EVERY);
+                }
+            });
+            act(&sink);
+            has_acted.store(true, Ordering::Relaxed);
+        });
     }
 
     /// How many lines were appended.
