@@ -13,6 +13,17 @@ use crate::support::toolchain::Absent;
 /// How much of what it printed a failure shows.
 const TAIL_LINES: usize = 40;
 
+/// What is run.
+pub(crate) struct Program<'a> {
+    /// What is skipped where there is no Java.
+    pub(crate) suite: &'static str,
+    /// This run of it.
+    pub(crate) name: &'a str,
+    /// At most, as Java takes it.
+    pub(crate) heap: &'a str,
+    pub(crate) class: &'a str,
+}
+
 /// A running program; whoever drops it kills it.
 pub(crate) struct Jvm {
     name: String,
@@ -22,22 +33,20 @@ pub(crate) struct Jvm {
 }
 
 impl Jvm {
-    /// Starts a class of Kafka's jars; each line of its standard output is sent to `told`, if anybody listens there.
+    /// Starts it; each line of its standard output is sent to `told`, with the name of this run.
     pub(crate) fn start(
-        name: &str,
-        heap: &str,
-        class: &str,
+        program: &Program<'_>,
         arguments: &[&str],
-        told: impl Into<Option<Sender<(String, String)>>>,
+        told: Option<&Sender<(String, String)>>,
     ) -> Result<Self, Absent> {
-        let jars = jars("Kafka's tools")?;
+        let jars = jars(program.suite)?;
         let mut child = Command::new("java")
-            .arg(format!("-Xmx{heap}"))
+            .arg(format!("-Xmx{}", program.heap))
             // Several of these run beside each other and a broker on a small machine.
             .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .args(["-Dlog4j2.level=WARN", "-Dfile.encoding=UTF-8", "-cp"])
             .arg(format!("{}/*", jars.display()))
-            .arg(class)
+            .arg(program.class)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -45,15 +54,12 @@ impl Jvm {
             .spawn()
             .expect("java was found just now");
         let printed = Arc::default();
-        follow(
-            name,
-            child.stdout.take().expect("piped"),
-            &printed,
-            told.into(),
-        );
-        follow(name, child.stderr.take().expect("piped"), &printed, None);
+        let output = child.stdout.take().expect("piped");
+        follow(program.name, output, &printed, told.cloned());
+        let errors = child.stderr.take().expect("piped");
+        follow(program.name, errors, &printed, None);
         Ok(Self {
-            name: name.to_owned(),
+            name: program.name.to_owned(),
             child,
             printed,
         })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::jvm::Jvm;
+use crate::jvm::{Jvm, Program};
 use crate::support::admin::create_topic;
 use crate::support::toolchain::{self, Absent};
 use crate::{Bench, squeezed};
@@ -122,7 +122,13 @@ impl Run {
         let server = ["--bootstrap-server", bench.broker.bootstrap()];
         let arguments = [&server[..], arguments].concat();
         let class = format!("org.apache.kafka.tools.{class}");
-        Jvm::start(name, "128m", &class, &arguments, self.sender.clone())
+        let program = Program {
+            suite: "Kafka's verifiable clients",
+            name,
+            heap: "128m",
+            class: &class,
+        };
+        Jvm::start(&program, &arguments, Some(&self.sender))
     }
 
     /// By partition: the end of what was acknowledged.
