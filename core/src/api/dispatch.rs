@@ -20,10 +20,10 @@ use super::{
     offset_for_leader_epoch, produce, sync_group,
 };
 use super::{
-    alter_client_quotas, alter_configs, create_partitions, describe_client_quotas,
-    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
-    elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
-    update_features,
+    alter_client_quotas, alter_configs, create_acls, create_partitions, delete_acls, describe_acls,
+    describe_client_quotas, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, incremental_alter_configs, list_config_resources,
+    list_partition_reassignments, update_features,
 };
 
 /// What is known of a request before its body is read.
@@ -212,6 +212,24 @@ impl Dispatch {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
                     offset_for_leader_epoch::handle(&context, request).await
+                })
+            }
+            ApiKey::DescribeAcls => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    describe_acls::handle(&request)
+                })
+            }
+            ApiKey::CreateAcls => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    create_acls::handle(&request)
+                })
+            }
+            ApiKey::DeleteAcls => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    delete_acls::handle(&request)
                 })
             }
             ApiKey::DescribeConfigs => {

@@ -32,7 +32,7 @@ use crate::support::broker::{Broker, BrokerSettings};
 use crate::support::toolchain::{Absent, skip};
 use crate::support::wire::Connection;
 
-const PARTITIONS: i32 = 4;
+pub(crate) const PARTITIONS: i32 = 4;
 
 /// A group that has not come to what it must in this time never will.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -118,10 +118,33 @@ pub(crate) fn survive_kills(routing: &str, protocol: &str, make: Make) {
     group.leave_all();
 }
 
-fn start(routing: &str) -> Option<Broker> {
+/// What a group has committed, by partition of its one topic.
+pub(crate) fn committed(connection: &mut Connection, group: &str) -> BTreeMap<i32, i64> {
+    let request = OffsetFetchRequest {
+        groups: vec![OffsetFetchRequestGroup {
+            group_id: Text::from(group.to_owned()),
+            topics: None,
+            member_epoch: -1,
+            ..Default::default()
+        }],
+        require_stable: true,
+        ..Default::default()
+    };
+    let response: OffsetFetchResponse = connection.call(ApiKey::OffsetFetch, 9, &request);
+    let group = &response.groups[0];
+    assert_eq!(group.error_code, ErrorCode::NONE);
+    let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions
+        .map(|partition| (partition.partition_index, partition.committed_offset))
+        .collect()
+}
+
+pub(crate) fn start(routing: &str) -> Option<Broker> {
     let settings = BrokerSettings::new(routing)
         .with("group.initial.rebalance.delay.ms", "0")
+        .with("group.consumer.min.heartbeat.interval.ms", "200")
         .with("group.consumer.heartbeat.interval.ms", "200")
+        .with("group.consumer.min.session.timeout.ms", "6000")
         .with("group.consumer.session.timeout.ms", "6000");
     let broker = Broker::start(settings);
     (routing != "core" || broker.is_rinka()).then_some(broker)
@@ -390,23 +413,7 @@ impl<'a> Group<'a> {
     }
 
     fn fetch(&self, connection: &mut Connection) -> BTreeMap<i32, i64> {
-        let request = OffsetFetchRequest {
-            groups: vec![OffsetFetchRequestGroup {
-                group_id: self.id(),
-                topics: None,
-                member_epoch: -1,
-                ..Default::default()
-            }],
-            require_stable: true,
-            ..Default::default()
-        };
-        let response: OffsetFetchResponse = connection.call(ApiKey::OffsetFetch, 9, &request);
-        let group = &response.groups[0];
-        assert_eq!(group.error_code, ErrorCode::NONE);
-        let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
-        partitions
-            .map(|partition| (partition.partition_index, partition.committed_offset))
-            .collect()
+        committed(connection, &self.name)
     }
 
     /// The broker has what the members were told.

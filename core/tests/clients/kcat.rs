@@ -1,5 +1,8 @@
 //! kcat, Debian's package: records go through its command line and come back in a format of ours. Its driver is this file.
 
+pub(crate) mod group;
+pub(crate) mod metadata;
+
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::process::{Child, Stdio};
 use std::thread;

@@ -62,6 +62,11 @@ macro_rules! for_each_routing {
             }
 
             #[test]
+            fn kcat_lists_and_queries() {
+                crate::kcat::metadata::lists_and_queries($name);
+            }
+
+            #[test]
             fn librdkafka() {
                 super::one_client($name, CLIENTS[1]);
             }
@@ -92,7 +97,12 @@ macro_rules! for_each_routing {
             }
 
             mod groups {
-                use crate::{franz_go, group, java, kafkajs, python};
+                use crate::{franz_go, group, java, kafkajs, kcat, python};
+
+                #[test]
+                fn kcat() {
+                    kcat::group::goes_on_without_a_killed_member($name);
+                }
 
                 #[test]
                 fn librdkafka() {

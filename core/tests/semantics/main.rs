@@ -5,6 +5,7 @@
 //!   same. Apache Kafka 4.3.0, started by `perf/kafka/start --data DIR --port PORT`, passes all of it (item 28 is skipped there, since it
 //!   restarts the broker).
 
+mod acls;
 mod configs;
 mod fetch;
 mod groups;

@@ -1,18 +1,22 @@
-//! Kafka's own command line tools against the real broker: what an operator types, and what it says.
+//! Kafka's own tools against the real broker: the command line's, what an operator types and what it says; its test clients; Connect.
 //!
 //! - `cargo test -p rinka-core --test tools`
 //! - `KAFKA_JARS`: where the jars of Apache Kafka are; fetched with mvn when it is not set.
-//! - `RINKA_TEST_BOOTSTRAP=host:port`: a broker that runs already, Apache Kafka as the control.
+//! - `RINKA_TEST_BOOTSTRAP=host:port`: a broker that runs already, Apache Kafka as the control; or `RINKA_TEST_BROKER=perf/kafka/start`,
+//!   which each test starts for itself.
 
+mod connect;
+mod jvm;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod verifiable;
 
 use std::time::{Duration, Instant};
 
 use rinka_storage::record_batch::RecordBatchBuilder;
 use session::Printed;
-use support::admin::{create_topic, produce};
+use support::admin::{create_topic, produce, try_to_delete_topic};
 use support::broker::{Broker, BrokerSettings};
 use support::random::mix;
 
@@ -24,11 +28,20 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::routed("node")
+    }
+
+    fn routed(routing: &str) -> Self {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
         let now = now.expect("after 1970").as_nanos();
         let seed = u64::try_from(now).expect("for some centuries");
+        // Groups come to rest as fast as their members speak.
+        let settings = BrokerSettings::new(routing)
+            .with("group.initial.rebalance.delay.ms", "0")
+            .with("group.consumer.min.heartbeat.interval.ms", "200")
+            .with("group.consumer.heartbeat.interval.ms", "200");
         Self {
-            broker: Broker::start(BrokerSettings::new("node")),
+            broker: Broker::start(settings),
             name: format!("tools-{:x}", mix(seed)),
         }
     }
@@ -367,6 +380,35 @@ fn groups_consume_and_are_described_reset_and_deleted() {
         // The tool says so and ends well, whoever is asked.
         bench.check(GROUPS, &describe, &["not found"]);
     }
+}
+
+#[test]
+fn access_is_not_controlled_and_kafka_says_so_too() {
+    let bench = Bench::new();
+    bench.check_refused("AclCommand", &["--list"], "No Authorizer is configured");
+}
+
+/// Kafka's own test of a client against a broker: what it must find is what Kafka's system tests expect of a broker of the client's own
+/// version, for a cluster of one node.
+#[test]
+fn the_client_compatibility_test_finds_the_features_of_its_own_version() {
+    let bench = Bench::new();
+    create_topic(bench.broker.bootstrap(), &bench.name, 1, &[]);
+    // The tool creates it; a broker that runs already may have it from an earlier run.
+    let _ = try_to_delete_topic(bench.broker.bootstrap(), "newtopic");
+    let features = [
+        ("--topic", &*bench.name),
+        ("--num-cluster-nodes", "1"),
+        ("--create-topics-supported", "true"),
+        ("--offsets-for-times-supported", "true"),
+        ("--cluster-id-supported", "true"),
+        ("--expect-record-too-large-exception", "false"),
+        ("--describe-acls-supported", "true"),
+        ("--describe-configs-supported", "true"),
+        ("--idempotent-producer-supported", "true"),
+    ];
+    let arguments = features.map(|(name, value)| [name, value]).concat();
+    bench.check("ClientCompatibilityTest", &arguments, &["SUCCESS."]);
 }
 
 #[test]

@@ -113,6 +113,9 @@ api_keys! {
     DeleteRecords = 21, versions 0 to 2, flexible 2, served;
     InitProducerId = 22, versions 0 to 5, flexible 2, served;
     OffsetForLeaderEpoch = 23, versions 2 to 4, flexible 4, served;
+    DescribeAcls = 29, versions 1 to 3, flexible 2, served;
+    CreateAcls = 30, versions 1 to 3, flexible 2, served;
+    DeleteAcls = 31, versions 1 to 3, flexible 2, served;
     DescribeConfigs = 32, versions 1 to 4, flexible 4, served;
     AlterConfigs = 33, versions 0 to 2, flexible 2, served;
     DescribeLogDirs = 35, versions 1 to 4, flexible 2, served;

@@ -270,6 +270,9 @@ apis! {
     DeleteRecords, delete_records, DeleteRecordsRequest, DeleteRecordsResponse;
     InitProducerId, init_producer_id, InitProducerIdRequest, InitProducerIdResponse;
     OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+    DescribeAcls, describe_acls, DescribeAclsRequest, DescribeAclsResponse;
+    CreateAcls, create_acls, CreateAclsRequest, CreateAclsResponse;
+    DeleteAcls, delete_acls, DeleteAclsRequest, DeleteAclsResponse;
     DescribeConfigs, describe_configs, DescribeConfigsRequest, DescribeConfigsResponse;
     AlterConfigs, alter_configs, AlterConfigsRequest, AlterConfigsResponse;
     DescribeLogDirs, describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse;

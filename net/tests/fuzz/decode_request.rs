@@ -10,11 +10,14 @@ use rinka_net::wire::alter_configs::AlterConfigsRequest;
 use rinka_net::wire::api_versions::ApiVersionsRequest;
 use rinka_net::wire::consumer_group_describe::ConsumerGroupDescribeRequest;
 use rinka_net::wire::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
+use rinka_net::wire::create_acls::CreateAclsRequest;
 use rinka_net::wire::create_partitions::CreatePartitionsRequest;
 use rinka_net::wire::create_topics::CreateTopicsRequest;
+use rinka_net::wire::delete_acls::DeleteAclsRequest;
 use rinka_net::wire::delete_groups::DeleteGroupsRequest;
 use rinka_net::wire::delete_records::DeleteRecordsRequest;
 use rinka_net::wire::delete_topics::DeleteTopicsRequest;
+use rinka_net::wire::describe_acls::DescribeAclsRequest;
 use rinka_net::wire::describe_client_quotas::DescribeClientQuotasRequest;
 use rinka_net::wire::describe_cluster::DescribeClusterRequest;
 use rinka_net::wire::describe_configs::DescribeConfigsRequest;
@@ -81,6 +84,9 @@ pub(crate) fn check(bytes: &[u8]) {
         ApiKey::DeleteRecords => body::<DeleteRecordsRequest>(reader, version),
         ApiKey::InitProducerId => body::<InitProducerIdRequest>(reader, version),
         ApiKey::OffsetForLeaderEpoch => body::<OffsetForLeaderEpochRequest>(reader, version),
+        ApiKey::DescribeAcls => body::<DescribeAclsRequest>(reader, version),
+        ApiKey::CreateAcls => body::<CreateAclsRequest>(reader, version),
+        ApiKey::DeleteAcls => body::<DeleteAclsRequest>(reader, version),
         ApiKey::DescribeConfigs => body::<DescribeConfigsRequest>(reader, version),
         ApiKey::AlterConfigs => body::<AlterConfigsRequest>(reader, version),
         ApiKey::DescribeLogDirs => body::<DescribeLogDirsRequest>(reader, version),
