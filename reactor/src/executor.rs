@@ -68,6 +68,8 @@ fn run<T, F: Future<Output = T> + 'static, M: FnOnce() -> F + Send + 'static>(
     settings: &Settings,
     begin: Begin<M>,
 ) -> io::Result<T> {
+    // Before the executor: it goes after it.
+    let _end = End;
     let executor =
         LocalExecutorBuilder::new(settings.cpu.map_or(Placement::Unbound, Placement::Fixed))
             .name(&settings.name)
@@ -104,7 +106,17 @@ async fn live<T, F: Future<Output = T> + 'static>(
     reactor.turns.stop();
     turns.await;
     door.cancel().await;
-    pulse.end();
-    CURRENT.set(None);
+    // Others may be ready and run once more: the reactor is there until the executor is gone.
     Ok(result)
+}
+
+/// Ends the thread's reactor, also when a task panicked.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(reactor) = CURRENT.take() {
+            reactor.end();
+        }
+    }
 }

@@ -12,11 +12,16 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use crate::Reactor;
 use crate::readiness::{Direction, Readiness};
+use crate::timer::sleep;
+
+/// The pause after a wait for the event that failed: the kernel had no memory.
+const DOOR_RETRY: Duration = Duration::from_millis(100);
 
 /// What other threads reach of a core.
 #[derive(Debug)]
@@ -148,8 +153,10 @@ impl Foreigners {
         let mut readiness = Readiness::new(event, Direction::Read);
         loop {
             if let Err(error) = readiness.ready().await {
-                log::error!("waiting for other threads failed: {error}");
-                return;
+                // A core that stayed deaf would sleep over everything.
+                log::error!("waiting for other threads failed, trying again: {error}");
+                sleep(DOOR_RETRY).await;
+                continue;
             }
             let mut count = [0u8; 8];
             // SAFETY: eight bytes are written, which is what an eventfd gives.

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Between two looks: the longest that an executor can sleep over work.
 const BEAT: Duration = Duration::from_millis(20);
 
+/// After so many that were not heard (20 s) fewer and fewer come.
+const KNOCKS_MAX: u32 = 1000;
+
 /// What the thread and an executor share.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
@@ -23,12 +26,15 @@ pub(crate) struct Pulse {
     /// In its ring, where it wakes up by itself.
     rests: AtomicBool,
     ended: AtomicBool,
+    /// The task ran since it was last looked at.
+    heard: AtomicBool,
 }
 
 impl Pulse {
     /// To be run as a task of the executor for its whole life.
     pub(crate) async fn feel(self: Arc<Self>) {
         poll_fn(|context| {
+            self.heard.store(true, Ordering::Relaxed);
             self.waker.get_or_init(|| context.waker().clone());
             Poll::<()>::Pending
         })
@@ -53,10 +59,36 @@ impl Pulse {
     }
 }
 
+/// An executor, as the thread sees it.
+struct Patient {
+    pulse: Arc<Pulse>,
+    /// The turn that was seen last.
+    turn: u64,
+    /// Knocks that were not heard yet.
+    unheard: u32,
+}
+
+impl Patient {
+    /// Whether it may sleep over work.
+    fn needs_a_knock(&mut self) -> bool {
+        let pulse = &self.pulse;
+        if pulse.heard.swap(false, Ordering::Relaxed) {
+            self.unheard = 0;
+        }
+        let turn = pulse.turns.load(Ordering::Relaxed);
+        let same = std::mem::replace(&mut self.turn, turn) == turn;
+        if !same || pulse.rests.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.unheard = self.unheard.saturating_add(1);
+        // A thread that hangs in a system call hears none, and each waits for it: glommio panics at 32,767 of one task.
+        self.unheard <= KNOCKS_MAX || self.unheard.is_power_of_two()
+    }
+}
+
 #[derive(Default)]
 struct Watched {
-    /// With the turn that was seen last.
-    pulses: Vec<(Arc<Pulse>, u64)>,
+    patients: Vec<Patient>,
     running: bool,
 }
 
@@ -74,7 +106,11 @@ fn watched() -> std::sync::MutexGuard<'static, Watched> {
 /// When no thread can be started.
 pub(crate) fn watch(pulse: Arc<Pulse>) -> io::Result<()> {
     let mut watched = watched();
-    watched.pulses.push((pulse, 0));
+    watched.patients.push(Patient {
+        pulse,
+        turn: 0,
+        unheard: 0,
+    });
     if !watched.running {
         std::thread::Builder::new()
             .name("rinka-heartbeat".to_owned())
@@ -89,17 +125,42 @@ fn look() -> bool {
     std::thread::sleep(BEAT);
     let mut watched = watched();
     watched
-        .pulses
-        .retain(|(pulse, _)| !pulse.ended.load(Ordering::Relaxed));
-    for (pulse, seen) in &mut watched.pulses {
-        let turn = pulse.turns.load(Ordering::Relaxed);
-        let same = std::mem::replace(seen, turn) == turn;
-        if same && !pulse.rests.load(Ordering::Relaxed) {
-            if let Some(waker) = pulse.waker.get() {
-                waker.wake_by_ref();
-            }
+        .patients
+        .retain(|patient| !patient.pulse.ended.load(Ordering::Relaxed));
+    for patient in &mut watched.patients {
+        if patient.needs_a_knock()
+            && let Some(waker) = patient.pulse.waker.get()
+        {
+            waker.wake_by_ref();
         }
     }
-    watched.running = !watched.pulses.is_empty();
+    watched.running = !watched.patients.is_empty();
     watched.running
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_neither_turns_nor_rests_hears_knocks_but_not_without_end() {
+        let pulse = Arc::<Pulse>::default();
+        let mut patient = Patient {
+            pulse: Arc::clone(&pulse),
+            turn: 0,
+            unheard: 0,
+        };
+        pulse.beat();
+        assert!(!patient.needs_a_knock(), "it turns");
+        assert!((0..KNOCKS_MAX).all(|_| patient.needs_a_knock()));
+        let later = (0..10_000_000).filter(|_| patient.needs_a_knock());
+        assert!(later.count() < 100, "hours of knocks wait for it");
+        pulse.heard.store(true, Ordering::Relaxed);
+        assert!(
+            patient.needs_a_knock(),
+            "the next time it is knocked for at once"
+        );
+        pulse.rest(true);
+        assert!(!patient.needs_a_knock());
+    }
 }

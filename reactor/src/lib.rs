@@ -8,6 +8,7 @@
 
 mod begin;
 pub mod executor;
+mod file;
 mod foreign;
 mod heartbeat;
 mod operation;
@@ -21,16 +22,15 @@ mod worker;
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use io_uring::{opcode, types};
 use pin_project_lite::pin_project;
 
+pub use file::{close, hold, open};
 pub use foreign::foreign;
 pub use operation::{Memory, Operation};
 pub use readiness::{Direction, Readiness};
@@ -39,7 +39,6 @@ pub use turn::{background, yield_if_needed, yield_now};
 pub use worker::blocking;
 
 use foreign::Foreigners;
-use operation::Abandoned;
 use ring::Ring;
 use timer::Timers;
 use turn::Turns;
@@ -67,6 +66,13 @@ impl Reactor {
             foreigners: Foreigners::new()?,
             worker: Worker::default(),
         }))
+    }
+
+    /// To be called when the executor runs no more.
+    fn end(&self) {
+        self.turns.pulse().end();
+        self.worker.end();
+        self.ring.end();
     }
 
     fn current() -> Rc<Self> {
@@ -105,22 +111,4 @@ impl<F: Future> Future for Counted<F> {
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> glommio::Task<T> {
     let reactor = Reactor::current();
     glommio::spawn_local(Counted { reactor, future })
-}
-
-/// Closes a file without waiting for it.
-pub fn close(file: OwnedFd) {
-    // A task that outlived its executor's main future closes the ordinary way.
-    if CURRENT.with_borrow(Option::is_some) {
-        let entry = opcode::Close::new(types::Fd(file.into_raw_fd())).build();
-        drop(Operation::begin(entry, Memory::None, Abandoned::GoesOn));
-    }
-}
-
-/// Keeps a file open for as long as the kernel works for this core, also when the process was killed. Several are kept, each
-/// call one more.
-///
-/// # Errors
-/// Those of `io_uring_register`; after eight.
-pub fn hold(descriptor: RawFd) -> io::Result<()> {
-    Reactor::current().ring.hold(descriptor)
 }

@@ -24,10 +24,13 @@ pub enum Memory {
 }
 
 /// What becomes of an operation that nobody waits for any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Abandoned {
     /// It goes on; its memory is kept until it is over.
+    #[default]
     GoesOn,
+    /// It goes on too, and the descriptor that it opened is closed.
+    IsClosed,
     /// It would wait for ever, perhaps: it is cancelled.
     IsCancelled,
 }
@@ -37,7 +40,6 @@ pub(crate) enum Abandoned {
 pub struct Operation {
     reactor: Rc<Reactor>,
     slot: usize,
-    abandoned: Abandoned,
     taken: bool,
 }
 
@@ -50,22 +52,25 @@ impl Operation {
     #[allow(unsafe_code)]
     // SAFETY: the caller vouches for the entry's pointers.
     pub unsafe fn start(entry: squeue::Entry, memory: Memory) -> Self {
-        let operation = Self::begin(entry, memory, Abandoned::GoesOn);
-        let reactor = &operation.reactor;
+        Self::begin(entry, memory, Abandoned::GoesOn).soon()
+    }
+
+    /// Submitted at once late in a turn.
+    pub(crate) fn soon(self) -> Self {
+        let reactor = &self.reactor;
         if !reactor.turns.is_young() {
             // The disk can work on it while the other tasks run.
             reactor.ring.flush();
         }
-        operation
+        self
     }
 
     pub(crate) fn begin(entry: squeue::Entry, memory: Memory, abandoned: Abandoned) -> Self {
         let reactor = Reactor::current();
-        let slot = reactor.ring.submit(entry, memory);
+        let slot = reactor.ring.submit(entry, memory, abandoned);
         Self {
             reactor,
             slot,
-            abandoned,
             taken: false,
         }
     }
@@ -98,7 +103,7 @@ impl Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         if !self.taken {
-            self.reactor.ring.abandon(self.slot, self.abandoned);
+            self.reactor.ring.abandon(self.slot);
         }
     }
 }

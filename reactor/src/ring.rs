@@ -3,9 +3,9 @@
 //! Completions are handed out in [`Ring::enter`] alone: the kernel does its part of the work there too, and interrupts nobody.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ const CANCEL: u64 = u64::MAX;
 const GET_EVENTS: u32 = 1;
 
 pub(crate) struct Ring {
-    uring: RefCell<IoUring>,
+    /// There until the executor has ended.
+    uring: RefCell<Option<IoUring>>,
     slots: RefCell<Slots>,
     held: Cell<u32>,
     /// Woken when nothing is borrowed any more; kept so that it does not grow anew each time.
@@ -44,6 +45,8 @@ pub(crate) struct Ring {
 struct Slots {
     slots: Vec<Slot>,
     free: Vec<usize>,
+    /// Those without a result.
+    under_way: usize,
 }
 
 /// An operation between submission and the moment its result is taken.
@@ -54,6 +57,7 @@ struct Slot {
     memory: Memory,
     /// Nobody waits any more: the slot is free on completion.
     abandoned: bool,
+    if_abandoned: Abandoned,
 }
 
 /// How long to wait for a completion.
@@ -94,7 +98,7 @@ impl Ring {
             }
         };
         Ok(Self {
-            uring: RefCell::new(uring),
+            uring: RefCell::new(Some(uring)),
             slots: RefCell::default(),
             held: Cell::new(0),
             woken: RefCell::default(),
@@ -102,7 +106,7 @@ impl Ring {
     }
 
     pub(crate) fn hold(&self, descriptor: RawFd) -> io::Result<()> {
-        let uring = self.uring.borrow();
+        let uring = self.uring();
         let held = self.held.get();
         if held == 0 {
             uring.submitter().register_files_sparse(HELD_MAX)?;
@@ -119,11 +123,24 @@ impl Ring {
         Ok(())
     }
 
+    fn uring(&self) -> RefMut<'_, IoUring> {
+        RefMut::map(self.uring.borrow_mut(), |uring| {
+            uring.as_mut().expect("there are no tasks any more")
+        })
+    }
+
     /// Puts an operation into its slot and among those that are submitted next.
-    pub(crate) fn submit(&self, entry: squeue::Entry, memory: Memory) -> usize {
+    pub(crate) fn submit(
+        &self,
+        entry: squeue::Entry,
+        memory: Memory,
+        if_abandoned: Abandoned,
+    ) -> usize {
         let mut slots = self.slots.borrow_mut();
+        slots.under_way += 1;
         let slot = Slot {
             memory,
+            if_abandoned,
             ..Slot::default()
         };
         let index = match slots.free.pop() {
@@ -148,7 +165,7 @@ impl Ring {
     }
 
     fn push(&self, entry: &squeue::Entry) {
-        let mut uring = self.uring.borrow_mut();
+        let mut uring = self.uring();
         // SAFETY: what the entry points to is in its slot, or it points nowhere; the slot keeps it until the completion is here
         // (the buffers of Bytes, BytesMut and CString do not move when their handle does).
         while unsafe { uring.submission().push(entry) }.is_err() {
@@ -158,7 +175,7 @@ impl Ring {
 
     /// Submits what was gathered. Completions stay where they are.
     pub(crate) fn flush(&self) {
-        flush(&self.uring.borrow());
+        flush(&self.uring());
     }
 
     /// The result, if it is here; else `waker` is woken when it is.
@@ -178,10 +195,12 @@ impl Ring {
     }
 
     /// Nobody waits for it any more.
-    pub(crate) fn abandon(&self, index: usize, what: Abandoned) {
+    pub(crate) fn abandon(&self, index: usize) {
         let mut slots = self.slots.borrow_mut();
         let slot = &mut slots.slots[index];
-        if slot.result.is_some() {
+        let what = slot.if_abandoned;
+        if let Some(result) = slot.result {
+            close_opened(what, result);
             slots.release(index);
             return;
         }
@@ -190,17 +209,18 @@ impl Ring {
         drop(slots);
         drop(waker);
         if what == Abandoned::IsCancelled {
-            self.push(
-                &opcode::AsyncCancel::new(index as u64)
-                    .build()
-                    .user_data(CANCEL),
-            );
+            self.cancel(index);
         }
+    }
+
+    fn cancel(&self, index: usize) {
+        let cancel = opcode::AsyncCancel::new(index as u64).build();
+        self.push(&cancel.user_data(CANCEL));
     }
 
     /// Whether there is anything to enter the kernel for.
     pub(crate) fn has_work(&self) -> bool {
-        let mut uring = self.uring.borrow_mut();
+        let mut uring = self.uring();
         if !uring.completion().is_empty() {
             return true;
         }
@@ -210,7 +230,7 @@ impl Ring {
 
     /// Submits what was gathered and waits for a completion; hands out all there are. Says how many.
     pub(crate) fn enter(&self, wait: Wait) -> usize {
-        let mut uring = self.uring.borrow_mut();
+        let mut uring = self.uring();
         let gathered = u32::try_from(uring.submission().len()).expect("the queue is small");
         let submitter = uring.submitter();
         let entered = match wait {
@@ -238,8 +258,10 @@ impl Ring {
                 continue;
             }
             let index = usize::try_from(completion.user_data()).expect("slots count from 0");
+            slots.under_way -= 1;
             let slot = &mut slots.slots[index];
             if slot.abandoned {
+                close_opened(slot.if_abandoned, completion.result());
                 slots.release(index);
             } else {
                 slot.result = Some(completion.result());
@@ -249,6 +271,29 @@ impl Ring {
         drop((uring, slots));
         woken.drain(..).for_each(Waker::wake);
         handed_out
+    }
+
+    /// Waits until the kernel is done with all memory, and gives it its ring back, with the files that it holds. A task that nobody
+    /// ended may have operations still: their results stay in their slots.
+    pub(crate) fn end(&self) {
+        if self.uring.borrow().is_none() {
+            return;
+        }
+        // Bound apart: cancelling comes back to the slots.
+        let waits = self.slots.borrow().waits();
+        waits.into_iter().for_each(|index| self.cancel(index));
+        while self.slots.borrow().under_way > 0 {
+            self.enter(Wait::ForEver);
+        }
+        self.uring.borrow_mut().take();
+    }
+}
+
+/// Closes what an operation opened for somebody who is gone.
+fn close_opened(what: Abandoned, result: i32) {
+    if what == Abandoned::IsClosed && result >= 0 {
+        // SAFETY: it was just opened, and who would have had it is gone.
+        drop(unsafe { OwnedFd::from_raw_fd(result) });
     }
 }
 
@@ -274,17 +319,17 @@ impl Slots {
         self.free.push(index);
     }
 
-    fn is_empty(&self) -> bool {
-        self.free.len() == self.slots.len()
+    /// Those under way that may wait for ever.
+    fn waits(&self) -> Vec<usize> {
+        let waits = self.slots.iter().enumerate().filter(|(_, slot)| {
+            slot.if_abandoned == Abandoned::IsCancelled && slot.result.is_none() && !slot.abandoned
+        });
+        waits.map(|(index, _)| index).collect()
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // Every operation's handle keeps the ring, so that all of them are abandoned by now; but the kernel may still write into
-        // memory that the slots hold. What waits for ever was cancelled when it was abandoned.
-        while !self.slots.get_mut().is_empty() {
-            self.enter(Wait::ForEver);
-        }
+        self.end();
     }
 }

@@ -1,4 +1,5 @@
 use std::cell::{Cell, RefCell};
+use std::ffi::CString;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
@@ -213,6 +214,180 @@ fn files_are_held_up_to_a_limit() {
             hold(file.as_raw_fd()).expect("there is room");
         }
         hold(file.as_raw_fd()).expect_err("no more");
+    });
+}
+
+fn is_locked(path: &std::path::Path) -> bool {
+    let file = std::fs::File::open(path).expect("it is there");
+    file.try_lock().is_err()
+}
+
+#[test]
+fn the_end_of_an_executor_lets_go_of_what_it_held_whatever_still_waits() {
+    let lock = tempfile::NamedTempFile::new().expect("a file");
+    let file = lock.reopen().expect("opened");
+    file.lock().expect("free");
+    on_a_core(move || async move {
+        hold(file.as_raw_fd()).expect("there is room");
+        let (client, server) = pair();
+        spawn(async move {
+            let mut readable = Readiness::new(server.as_raw_fd(), Direction::Read);
+            readable.ready().await.expect("nothing comes");
+            drop(client);
+        })
+        .detach();
+        spawn(sleep(LONG)).detach();
+        spawn(background()).detach();
+        let (sender, receiver) = flume::bounded::<u32>(1);
+        spawn(async move {
+            let _ = foreign(receiver.recv_async()).await;
+            drop(sender);
+        })
+        .detach();
+        // Its waker is where only it can reach: nobody but the executor can end it.
+        let waker = Rc::new(RefCell::new(None));
+        let held = Rc::clone(&waker);
+        spawn(std::future::poll_fn(move |context| {
+            *held.borrow_mut() = Some(context.waker().clone());
+            Poll::<()>::Pending
+        }))
+        .detach();
+    });
+    // The kernel takes a ring apart a little later.
+    let end = Instant::now() + LONG;
+    while is_locked(lock.path()) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!is_locked(lock.path()), "a ring outlived its executor");
+}
+
+#[test]
+fn a_worker_ends_with_its_executor_whatever_still_waits() {
+    let ended = on_a_core(|| async {
+        struct Tells(mpsc::Sender<()>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        thread_local! { static TELLS: RefCell<Option<Tells>> = const { RefCell::new(None) } }
+        let (tell, ended) = mpsc::channel();
+        blocking(move || TELLS.set(Some(Tells(tell)))).await;
+        spawn(sleep(LONG)).detach();
+        let waker = Rc::new(RefCell::new(None));
+        spawn(std::future::poll_fn(move |context| {
+            *waker.borrow_mut() = Some(context.waker().clone());
+            Poll::<()>::Pending
+        }))
+        .detach();
+        ended
+    });
+    ended.recv_timeout(LONG).expect("its thread ends");
+}
+
+#[test]
+fn no_sleep_however_short_goes_on_before_the_others() {
+    on_a_core(|| async {
+        let rounds = Rc::new(Cell::new(0));
+        let counts = Rc::clone(&rounds);
+        let other = spawn(async move {
+            loop {
+                yield_now().await;
+                counts.set(counts.get() + 1);
+            }
+        });
+        for _ in 0..100 {
+            sleep(Duration::ZERO).await;
+        }
+        assert!(rounds.get() >= 99, "{} of 100 turns", rounds.get());
+        other.cancel().await;
+    });
+}
+
+#[test]
+fn who_is_ready_when_the_main_future_ends_still_has_a_core() {
+    for _ in 0..20 {
+        on_a_core(|| async {
+            for _ in 0..10 {
+                spawn(async {
+                    for _ in 0..1_000 {
+                        yield_now().await;
+                        yield_if_needed().await;
+                        drop(spawn(sleep(LONG)));
+                    }
+                })
+                .detach();
+            }
+            sleep(Duration::from_micros(100)).await;
+        });
+    }
+}
+
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it writes there alone.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time)
+    };
+    Duration::new(
+        u64::try_from(time.tv_sec).expect("it counts from 0"),
+        u32::try_from(time.tv_nsec).expect("less than a second"),
+    )
+}
+
+#[test]
+fn a_core_sleeps_also_until_a_time_that_never_comes() {
+    for seconds in [1 << 33, 1 << 34, 1 << 53, u64::MAX] {
+        on_a_core(move || async move {
+            spawn(sleep(Duration::from_secs(seconds))).detach();
+            let (sender, receiver) = flume::bounded(1);
+            let rings = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(200));
+                sender.send(()).expect("it waits");
+            });
+            let before = cpu_time();
+            foreign(receiver.recv_async()).await.expect("it rings");
+            let used = cpu_time() - before;
+            rings.join().expect("it rang");
+            assert!(
+                used < Duration::from_millis(50),
+                "{used:?} of 200 ms with a sleep of {seconds} s"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_file_that_was_opened_for_nobody_is_closed() {
+    on_a_core(|| async {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = CString::new(file.path().as_os_str().as_encoded_bytes()).expect("no zeros");
+        let opened = || {
+            let links = std::fs::read_dir("/proc/self/fd").expect("there is one");
+            let links = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+            links.filter(|link| link == file.path()).count()
+        };
+        assert_eq!(opened(), 1);
+        for _ in 0..100 {
+            let open = open(path.clone(), libc::O_RDONLY, 0);
+            assert!(poll_once(open).await.is_none());
+            let mut open = Box::pin(super::open(path.clone(), libc::O_RDONLY, 0));
+            assert!(poll_once(open.as_mut()).await.is_none());
+            sleep(Duration::from_micros(100)).await;
+            // It is open by now.
+            drop(open);
+        }
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(opened(), 1);
+        let last = open(path, libc::O_RDONLY, 0).await.expect("it is there");
+        assert_eq!(opened(), 2);
+        close(last);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(opened(), 1);
     });
 }
 

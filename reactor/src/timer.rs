@@ -59,7 +59,7 @@ impl Drop for Place {
     }
 }
 
-/// Waits so long, or a little longer. A time too long to be told waits for ever.
+/// Waits so long, or a little longer: however short it is, all that are ready go first. A time too long to be told waits for ever.
 pub async fn sleep(time: Duration) {
     let Some(end) = Instant::now().checked_add(time) else {
         return std::future::pending().await;
@@ -70,10 +70,18 @@ pub async fn sleep(time: Duration) {
         reactor,
         key: (end, number),
     };
+    let mut begun = false;
     poll_fn(|context| {
         if Instant::now() >= end {
-            return Poll::Ready(());
+            if begun {
+                return Poll::Ready(());
+            }
+            // Who sleeps again and again for no time would keep the core for itself.
+            begun = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        begun = true;
         let waits = &mut place.reactor.timers.borrow_mut().waits;
         waits.insert(place.key, context.waker().clone());
         Poll::Pending

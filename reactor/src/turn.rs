@@ -24,6 +24,12 @@ const SOON: Duration = Duration::from_micros(20);
 /// Of a busy core's time work in the background has one part in so many.
 const BACKGROUND_PART: u32 = 11;
 
+/// No more of its time counts: after a machine stood still for an hour it need not wait for ten.
+const BACKGROUND_COUNTED: Duration = Duration::from_secs(1);
+
+/// The kernel is never asked to wait longer: it adds the time to its clock, and what overflows is over at once.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
 pub(crate) struct Turns {
     polls: Cell<u64>,
     began: Cell<Instant>,
@@ -55,6 +61,10 @@ impl Turns {
 
     pub(crate) fn count_poll(&self) {
         self.polls.set(self.polls.get().wrapping_add(1));
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     pub(crate) fn stop(&self) {
@@ -137,7 +147,7 @@ impl Reactor {
         let wait = match until {
             Some(until) => match until.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => Wait::Not,
-                time => Wait::AtMost(time),
+                time => Wait::AtMost(time.min(SLEEP_MAX)),
             },
             None => Wait::ForEver,
         };
@@ -181,6 +191,7 @@ impl Reactor {
     fn account_background(&self, now: Instant) {
         if let Some(began) = self.turns.background_began.take() {
             let took = now.saturating_duration_since(began);
+            let took = took.min(BACKGROUND_COUNTED);
             self.turns
                 .background_due
                 .set(now + took * (BACKGROUND_PART - 1));

@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -71,15 +71,8 @@ fn with_path<T>(result: io::Result<T>, action: &str, path: &Path) -> io::Result<
 
 impl RingDisk {
     async fn open_with(&self, path: &Path, flags: i32) -> io::Result<RingFile> {
-        let text = c_path(path)?;
-        let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), text.as_ptr())
-            .flags(flags | libc::O_CLOEXEC)
-            .mode(0o644)
-            .build();
-        let (descriptor, _) = run(entry, Memory::Paths([text, CString::default()])).await?;
-        let descriptor = RawFd::try_from(descriptor).expect("descriptors are small");
-        // SAFETY: it was just opened for us, and nobody else knows it.
-        let file = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        let flags = flags | libc::O_CLOEXEC;
+        let file = rinka_reactor::open(c_path(path)?, flags, 0o644).await?;
         Ok(RingFile {
             file: Some(file),
             path: path.to_owned(),
