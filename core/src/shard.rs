@@ -400,6 +400,8 @@ impl Shard {
         let mut owners: Vec<usize> = seen.iter().map(|(name, _)| self.owner(*name)).collect();
         owners.sort_unstable();
         owners.dedup();
+        // Then nobody rings on another thread.
+        let is_here = owners == [self.number];
         for owner in owners {
             let seen: Vec<_> = seen
                 .iter()
@@ -428,7 +430,11 @@ impl Shard {
         }
         // Who else holds the bell are the watches: it is rung by them, or dropped by them all at the deadline.
         drop(bell);
-        rung.recv_async().await.is_ok()
+        let rung = rung.recv_async();
+        if is_here {
+            return rung.await.is_ok();
+        }
+        rinka_reactor::foreign(rung).await.is_ok()
     }
 
     /// The broker is about to end: nobody should wait for anything that takes long.
