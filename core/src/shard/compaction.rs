@@ -30,6 +30,9 @@ const PARTITIONS_AT_ONCE: usize = 100;
 /// The longest sleep of a run that waits for its rate: it must hear that the broker stops.
 const RATE_SLEEP: Duration = Duration::from_millis(100);
 
+/// A backoff of 0 is allowed, and would keep an idle core busy with looks.
+const BACKOFF_MIN: Duration = Duration::from_millis(1);
+
 /// The key map's memory, a shard, where `log.cleaner.dedupe.buffer.size` is not set: 600,000 keys.
 const KEY_MAP_BYTES: usize = 16 << 20;
 
@@ -79,7 +82,7 @@ impl Shard {
         if !config.enable {
             return;
         }
-        let backoff = Duration::from_millis(config.backoff_ms);
+        let backoff = Duration::from_millis(config.backoff_ms).max(BACKOFF_MIN);
         while !self.stopping() {
             let candidates = self.dirty_logs().await;
             let found = !candidates.is_empty();

@@ -76,7 +76,16 @@ impl Mailbox {
         T: Send + 'static,
         F: Future<Output = T> + 'static,
     {
-        rinka_reactor::foreign(self.send_outside(lane, start)).await
+        let (work, answer) = asked(start);
+        match self.lane(lane).try_send(work) {
+            Ok(()) => {}
+            Err(flume::TrySendError::Full(work)) => {
+                let sent = rinka_reactor::foreign(self.lane(lane).send_async(work)).await;
+                sent.map_err(|_| Gone)?;
+            }
+            Err(flume::TrySendError::Disconnected(_)) => return Err(Gone),
+        }
+        Ok(answer)
     }
 
     /// The same from any other thread.
@@ -89,22 +98,36 @@ impl Mailbox {
         T: Send + 'static,
         F: Future<Output = T> + 'static,
     {
-        let (answer, answered) = flume::bounded(1);
-        let work: Work = Box::new(move |shard| {
-            let work = start(shard);
-            rinka_reactor::spawn(async move {
-                // Whoever asked may be gone.
-                let _ = answer.send(work.await);
-            })
-            .detach();
-        });
-        let lane = match lane {
+        let (work, answer) = asked(start);
+        let sent = self.lane(lane).send_async(work).await;
+        sent.map_err(|_| Gone)?;
+        Ok(answer)
+    }
+
+    fn lane(&self, lane: Lane) -> &flume::Sender<Work> {
+        match lane {
             Lane::Write => &self.write,
             Lane::Read => &self.read,
-        };
-        lane.send_async(work).await.map_err(|_| Gone)?;
-        Ok(Answer(answered))
+        }
     }
+}
+
+/// Work that starts a task and sends its result back.
+fn asked<T, F>(start: impl FnOnce(&Rc<Shard>) -> F + Send + 'static) -> (Work, Answer<T>)
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let (answer, answered) = flume::bounded(1);
+    let work: Work = Box::new(move |shard| {
+        let work = start(shard);
+        rinka_reactor::spawn(async move {
+            // Whoever asked may be gone.
+            let _ = answer.send(work.await);
+        })
+        .detach();
+    });
+    (work, Answer(answered))
 }
 
 impl Mailbox {
