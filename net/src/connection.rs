@@ -638,6 +638,8 @@ async fn read(
                     return Ended::Closed;
                 }
             }
+            // There may be always more of a large request, as fast as it is taken.
+            rinka_reactor::yield_if_needed().await;
         }
         match receive(socket, queue, frames, limits).await {
             Ok(0) => return Ended::Closed,
@@ -753,6 +755,8 @@ async fn write(socket: &Socket, queue: &Queue, waiting: &mut Option<Pending>) ->
         if closing.is_some() {
             return closing;
         }
+        // A fast reader takes reply after reply without a wait.
+        rinka_reactor::yield_if_needed().await;
     }
 }
 
