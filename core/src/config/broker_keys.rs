@@ -29,6 +29,7 @@ const OWN_CLEANER: &str = "compaction runs inside each shard in what time is lef
 const OWN_METRICS: &str = "metrics are served over HTTP";
 const NO_QUOTAS: &str =
     "of quotas only those of clients are built: bytes produced, bytes fetched and request time";
+pub(super) const OWN_ASSIGNOR: &str = "the assignor runs on the shard that coordinates the group";
 const NO_TIERS: &str = "tiered storage is not built";
 const NO_SHARE_GROUPS: &str = "share groups are not built yet";
 const NO_STREAMS_GROUPS: &str = "streams groups are not built yet";
@@ -187,6 +188,10 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     honoured("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1), "The greatest consumer.session.timeout.ms that a group may be given."),
     honoured("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), "The least consumer.heartbeat.interval.ms that a group may be given."),
     honoured("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1), "The greatest consumer.heartbeat.interval.ms that a group may be given."),
+    honoured("group.consumer.assignment.interval.ms", Int, Some("0"), AtLeast(0), "How long after one assignment of a group that speaks the newer protocol the next one may be made, so that many joins come to one; Kafka's default is 1000."),
+    honoured("group.consumer.min.assignment.interval.ms", Int, Some("0"), AtLeast(0), "The least consumer.assignment.interval.ms that a group may be given."),
+    honoured("group.consumer.max.assignment.interval.ms", Int, Some("15000"), AtLeast(0), "The greatest consumer.assignment.interval.ms that a group may be given."),
+    honoured("group.consumer.regex.refresh.interval.ms", Int, Some("600000"), AtLeast(10_000), "After how long the topics that a group's regular expressions mean are looked for again when none came or went."),
     honoured("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1), "The most members of a group that speaks the newer protocol."),
     honoured("group.consumer.assignors", List, Some("uniform,range"), OneOf(&["uniform", "range"]), "The assignors of the newer group protocol; the first is the default."),
     honoured("group.consumer.migration.policy", TEXT, Some("bidirectional"), OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]), "Which way a group may change its protocol while it has members."),
@@ -292,7 +297,7 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     without("group.coordinator.append.linger.ms", Int, Some("5"), OWN_JOURNAL),
     without("group.coordinator.rebalance.protocols", List, Some("classic,consumer"), "the protocols that are built are offered"),
     without("group.coordinator.new.enable", Boolean, None, "there is one coordinator"),
-    without("group.consumer.regex.refresh.interval.ms", Int, None, "patterns are followed as topics come and go"),
+    without("group.consumer.assignor.offload.enable", Boolean, Some("true"), OWN_ASSIGNOR),
     without("offsets.load.buffer.size", Int, Some("5242880"), OWN_JOURNAL),
     without("offsets.commit.timeout.ms", Int, Some("5000"), OWN_JOURNAL),
     without("offsets.commit.required.acks", Short, None, OWN_JOURNAL),

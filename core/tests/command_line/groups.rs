@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fake_broker::{FakeBroker, Group, Member, State, TOPIC};
-use crate::run::{Running, rinka};
+use crate::run::{Running, fresh_name, rinka, rinka_with, shared};
 
 /// Partition 0 ends at 20, 1 at 1,000, 2 at 30; a classic group, one of the new protocol, one that is empty.
 fn state() -> State {
@@ -343,4 +343,123 @@ fn a_member_rejoins_when_the_group_shares_out_anew_and_leaves_when_interrupted()
     assert_eq!(broker.committed("readers")[&0], 22);
     let state = broker.state.lock().expect("no panic while held");
     assert_eq!(state.left, ["member-1"]);
+}
+
+/// A topic with this many partitions, ten records in each, whose values say where they are.
+fn filled_topic(bootstrap: &str, partitions: usize) -> String {
+    let topic = fresh_name("consumed");
+    let count = partitions.to_string();
+    rinka(
+        bootstrap,
+        &["topic", "create", &topic, "--partitions", &count],
+    )
+    .succeeded();
+    produce_to_all(bootstrap, &topic, partitions, 0..10);
+    topic
+}
+
+fn produce_to_all(
+    bootstrap: &str,
+    topic: &str,
+    partitions: usize,
+    numbers: std::ops::Range<usize>,
+) {
+    for partition in 0..partitions {
+        let lines = numbers
+            .clone()
+            .map(|number| format!("p{partition}n{number};\n"));
+        let lines: String = lines.collect();
+        let to = partition.to_string();
+        let arguments = ["produce", topic, "--partition", &to];
+        rinka_with(bootstrap, &arguments, lines.as_bytes()).succeeded();
+    }
+}
+
+#[test]
+fn a_member_of_either_protocol_goes_on_where_another_one_ended() {
+    let bootstrap = shared();
+    let topic = filled_topic(bootstrap, 3);
+    let group = fresh_name("readers");
+    let mut seen = Vec::new();
+    for (protocol, told) in [
+        (None, "epoch"),
+        (Some("classic"), "generation"),
+        (Some("consumer"), "epoch"),
+    ] {
+        let mut arguments = vec!["consume", &topic, "--group", &group, "--max", "10"];
+        if let Some(protocol) = protocol {
+            arguments.extend(["--group-protocol", protocol]);
+        }
+        let printed = rinka(bootstrap, &arguments).succeeded();
+        assert!(printed.remarks.contains(told), "{printed:?}");
+        seen.extend(printed.output.lines().map(str::to_owned));
+    }
+    assert_eq!(seen.len(), 30);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 30, "none is printed twice");
+}
+
+#[test]
+fn a_member_gives_up_what_moves_commits_it_and_takes_over_what_is_left() {
+    let bootstrap = shared();
+    let topic = filled_topic(bootstrap, 2);
+    let group = fresh_name("readers");
+    let arguments = [
+        "consume",
+        &topic,
+        "--group",
+        &group,
+        "--group-protocol",
+        "consumer",
+    ];
+    let mut first = Running::start(bootstrap, &arguments);
+    first.wait_for("p0n9;");
+    first.wait_for("p1n9;");
+    let mut second = Running::start(bootstrap, &arguments);
+    let members_with_one = || {
+        let described = rinka(
+            bootstrap,
+            &["group", "describe", &group, "--output", "json"],
+        );
+        let described = described.succeeded().json();
+        let text = described[0].to_string();
+        let members = described[0]["members"].as_array().cloned();
+        let members = members.unwrap_or_default();
+        assert!(members.len() <= 2, "{text}");
+        members
+            .iter()
+            .filter(|member| {
+                member["partitions"]
+                    .as_array()
+                    .is_some_and(|p| p.len() == 1)
+            })
+            .count()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    while members_with_one() < 2 {
+        assert!(std::time::Instant::now() < deadline, "they do not share");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    produce_to_all(bootstrap, &topic, 2, 10..20);
+    // Each has its own, from where the group was: nothing of the first ten comes again.
+    first.wait_for("n19;");
+    second.wait_for("n19;");
+    let (of_first, of_second) = (first.text(), second.text());
+    assert!(!of_second.contains("n9;"), "{of_second}");
+    let both = format!("{of_first}{of_second}");
+    for partition in 0..2 {
+        for number in 0..20 {
+            let record = format!("p{partition}n{number};");
+            assert_eq!(both.matches(&record).count(), 1, "{record}");
+        }
+    }
+    assert_eq!(first.interrupt(), 0);
+    // It left, so the other one has all without waiting for a session to end.
+    let began = std::time::Instant::now();
+    produce_to_all(bootstrap, &topic, 2, 20..21);
+    second.wait_for("p0n20;");
+    second.wait_for("p1n20;");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(second.interrupt(), 0);
 }

@@ -14,7 +14,7 @@ use rinka_net::wire::describe_groups::{
 use rinka_net::wire::{ApiKey, ErrorCode, Text};
 use serde::Serialize;
 
-use super::consumer_protocol;
+use super::assignment;
 use crate::cli::client::{Client, Deadline, TopicPartition, explain};
 use crate::cli::failure::{Result, failed};
 use crate::cli::output::printable;
@@ -180,7 +180,7 @@ fn classic(client: &mut Client, group: &str, deadline: Deadline) -> Result<Optio
     let of_consumers = *described.protocol_type == *"consumer";
     let member = |member: DescribedGroupMember| {
         let partitions = if of_consumers {
-            consumer_protocol::assignment(&member.member_assignment)
+            assignment::read(&member.member_assignment)
         } else {
             Ok(BTreeSet::new())
         };

@@ -23,7 +23,8 @@ Examples:
   rinka topic alter orders --delete-config retention.ms          back to the broker's default
   rinka topic alter orders --partitions 24 --dry-run             asks the broker whether it would
 
-Partitions can only be added. Which partition a key goes to depends on their number: records of one
+The replication of a topic stays as it was created: it cannot be changed here. Partitions can only be
+added. Which partition a key goes to depends on their number: records of one
 key that come later may then be in another partition than those before.")]
 pub(crate) struct Alter {
     #[command(flatten)]
