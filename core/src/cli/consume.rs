@@ -21,6 +21,7 @@ use super::failure::{Failure, Result, failed, usage};
 use super::interrupt::Interrupt;
 use super::moment;
 use super::output::remark;
+use super::topic::no_doubles;
 use assigned::Assigned;
 use fetcher::{Fetched, Fetcher};
 use member::{GroupProtocol, Member, Standing};
@@ -110,11 +111,7 @@ pub(crate) struct Consume {
 
 pub(crate) fn run(arguments: Consume) -> Result<()> {
     let interrupt = Interrupt::watch()?;
-    for (index, topic) in arguments.topics.iter().enumerate() {
-        if arguments.topics[..index].contains(topic) {
-            return usage(format!("topic {topic} is named twice"));
-        }
-    }
+    no_doubles(&arguments.topics)?;
     if arguments.output == Form::Json && arguments.decode == Decode::Json {
         return usage(
             "--decode json prints over several lines, --output json one line a record: choose one",

@@ -6,9 +6,10 @@ use clap::Args;
 use rinka_net::wire::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
 };
-use rinka_net::wire::{ApiKey, ErrorCode, Text};
+use rinka_net::wire::{ApiKey, Text};
 
-use crate::cli::client::{Attempt, Client, ConnectArguments, Deadline, explain};
+use super::each;
+use crate::cli::client::{Client, ConnectArguments, Deadline, explain};
 use crate::cli::config::{Change, Resource, change_resource};
 use crate::cli::failure::{Result, failed, usage};
 use crate::cli::output::{OutputArguments, remark};
@@ -105,28 +106,30 @@ fn add_partitions(
     count: i32,
     deadline: Deadline,
 ) -> Result<()> {
-    let mut request = CreatePartitionsRequest {
-        topics: vec![CreatePartitionsTopic {
-            name: Text::from(arguments.topic.clone()),
-            count,
-            assignments: None,
-        }],
-        validate_only: arguments.dry_run,
-        ..Default::default()
+    let response: CreatePartitionsResponse = each::ask_controller(
+        client,
+        ApiKey::CreatePartitions,
+        deadline,
+        |timeout_ms| CreatePartitionsRequest {
+            topics: vec![CreatePartitionsTopic {
+                name: Text::from(arguments.topic.clone()),
+                count,
+                assignments: None,
+            }],
+            validate_only: arguments.dry_run,
+            timeout_ms,
+        },
+        |response: &CreatePartitionsResponse| {
+            let results = response.results.iter();
+            results.map(|result| result.error_code).collect()
+        },
+    )?;
+    let Some(result) = response.results.first() else {
+        return failed("the broker says nothing of the topic");
     };
-    client.retrying(deadline, |client| {
-        let controller = client.controller(deadline)?;
-        request.timeout_ms = deadline.milliseconds();
-        let response: CreatePartitionsResponse =
-            client.call(&controller, ApiKey::CreatePartitions, &request, deadline)?;
-        let Some(result) = response.results.first() else {
-            return failed("the broker says nothing of the topic");
-        };
-        let text = explain(result.error_code, result.error_message.as_deref());
-        match result.error_code {
-            ErrorCode::NONE => Ok(Attempt::Done(())),
-            ErrorCode::NOT_CONTROLLER => Ok(Attempt::Again(text)),
-            _ => failed(format!("topic {}: {text}", printable(&arguments.topic))),
-        }
-    })
+    if !result.error_code.is_error() {
+        return Ok(());
+    }
+    let text = explain(result.error_code, result.error_message.as_deref());
+    failed(format!("topic {}: {text}", printable(&arguments.topic)))
 }
