@@ -463,3 +463,40 @@ fn a_member_gives_up_what_moves_commits_it_and_takes_over_what_is_left() {
     assert!(began.elapsed() < std::time::Duration::from_secs(30));
     assert_eq!(second.interrupt(), 0);
 }
+
+#[test]
+fn a_group_is_configured_and_says_where_its_values_come_from() {
+    let bootstrap = shared();
+    let group = fresh_name("configured");
+    let config = |arguments: &[&str]| {
+        let whose = ["--group", &group];
+        rinka(
+            bootstrap,
+            &[&["config", arguments[0]], &whose[..], &arguments[1..]].concat(),
+        )
+    };
+    let key = "consumer.heartbeat.interval.ms";
+    config(&["set", &format!("{key}=7000")]).succeeded();
+    config(&["set", &format!("{key}=1")]).failed(1, "group.consumer.min.heartbeat.interval.ms");
+    config(&["set", "colour=red"]).failed(1, "colour");
+    let described = || {
+        let described = config(&["describe", "--output", "json"]).succeeded();
+        let rows = described.json().into_iter();
+        let of = |name: &str, row: &serde_json::Value| row[name].as_str().map(str::to_owned);
+        let rows = rows.map(|row| (of("key", &row), of("value", &row), of("source", &row)));
+        rows.collect::<Vec<_>>()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let row = |value: &str, source: &str| (text(key), text(value), text(source));
+    assert!(
+        described().contains(&row("7000", "group")),
+        "{:?}",
+        described()
+    );
+    config(&["delete", key]).succeeded();
+    assert!(
+        described().contains(&row("5000", "default")),
+        "{:?}",
+        described()
+    );
+}

@@ -37,6 +37,9 @@ pub(crate) struct Alter {
     /// Partitions that the topic shall have then
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
+    /// Cannot be changed; here so that it can be said
+    #[arg(long, short, value_name = "N", hide = true)]
+    replication: Option<String>,
     /// Set one of the topic's keys; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_setting)]
     config: Vec<(String, String)>,
@@ -49,6 +52,11 @@ pub(crate) struct Alter {
 }
 
 pub(super) fn run(arguments: &Alter) -> Result<()> {
+    if arguments.replication.is_some() {
+        return usage(
+            "the replication of a topic cannot be changed here: it stays as the topic was created",
+        );
+    }
     let changes: Vec<Change> = arguments
         .config
         .iter()
