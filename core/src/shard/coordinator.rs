@@ -19,6 +19,7 @@ use super::Shard;
 use super::partition::{Partition, PartitionError};
 use super::promise::{Promise, Promised, promise};
 use crate::config::broker::BrokerConfig;
+use crate::config::group::GroupOverrides;
 use crate::controller::topic_name::CONSUMER_OFFSETS;
 use crate::coordinator::group::consumer::topics_view::TopicsView;
 use crate::coordinator::group::counters::Counters;
@@ -38,7 +39,7 @@ const LOAD_BYTES: usize = 1 << 20;
 
 /// The pause before a log that could not be read is tried again: the first, and the longest.
 const LOAD_RETRY: Duration = Duration::from_millis(500);
-const LOAD_RETRY_MAX: Duration = Duration::from_secs(30);
+const LOAD_RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether what was appended to a log that is to be loaded has come to its end.
 const LOAD_POLL: Duration = Duration::from_millis(10);
@@ -62,7 +63,7 @@ pub(crate) enum CoordinatorUnavailable {
 pub(crate) struct Coordinators {
     settings: RefCell<Settings>,
     /// What the settings were made of.
-    configured_by: RefCell<Option<(Arc<BrokerConfig>, Arc<MetadataImage>)>>,
+    configured_by: RefCell<Option<ConfiguredBy>>,
     partitions: RefCell<BTreeMap<i32, Rc<PartitionCoordinator>>>,
     /// Those whose logs are still to be read, one after another.
     to_load: RefCell<VecDeque<Rc<PartitionCoordinator>>>,
@@ -73,6 +74,9 @@ pub(crate) struct Coordinators {
     counted_before: Cell<Counters>,
     failed_loads: Cell<u64>,
 }
+
+/// The broker's configuration, and those of single groups.
+type ConfiguredBy = (Arc<BrokerConfig>, Arc<BTreeMap<String, GroupOverrides>>);
 
 struct PartitionCoordinator {
     partition: Rc<Partition>,
@@ -331,11 +335,7 @@ impl Shard {
     }
 
     /// Topics came, went or changed, or what is configured did.
-    pub(super) fn tell_coordinators(
-        self: &Rc<Self>,
-        image: &Arc<MetadataImage>,
-        delta: &MetadataDelta,
-    ) {
+    pub(super) fn tell_coordinators(self: &Rc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
         self.configure_coordinators(image);
         if delta.is_empty() {
             return;
@@ -351,11 +351,11 @@ impl Shard {
         }
     }
 
-    fn configure_coordinators(self: &Rc<Self>, image: &Arc<MetadataImage>) {
+    fn configure_coordinators(self: &Rc<Self>, image: &MetadataImage) {
         let config = self.config();
         let configured_by = self.coordinators.configured_by.borrow();
-        let is_the_same = configured_by.as_ref().is_some_and(|(by, of)| {
-            Arc::ptr_eq(by, &config) && std::ptr::eq(of.group_configs(), image.group_configs())
+        let is_the_same = configured_by.as_ref().is_some_and(|(broker, groups)| {
+            Arc::ptr_eq(broker, &config) && Arc::ptr_eq(groups, image.group_configs())
         });
         drop(configured_by);
         if is_the_same {
@@ -368,7 +368,7 @@ impl Shard {
             });
         }
         *self.coordinators.settings.borrow_mut() = settings;
-        let by = (config, Arc::clone(image));
+        let by = (config, Arc::clone(image.group_configs()));
         *self.coordinators.configured_by.borrow_mut() = Some(by);
     }
 
