@@ -705,7 +705,6 @@ fn a_generation_that_was_told_of_and_is_in_no_record_is_not_told_again() {
             protocols: vec![("range", &metadata)],
             ..joining(member_id, "")
         });
-        shell.pass(60_000);
         shell.joined(token).generation
     };
     let written = member.generation;
