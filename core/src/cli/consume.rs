@@ -84,7 +84,7 @@ pub(crate) struct Consume {
     #[arg(long, short, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..), conflicts_with = "group")]
     partition: Vec<i32>,
     /// Consume as a member of this group
-    #[arg(long, short, value_name = "GROUP")]
+    #[arg(long, short, value_name = "GROUP", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     group: Option<String>,
     /// How it speaks to the group; without it the newer protocol, where the broker offers it
     #[arg(long, value_enum, value_name = "PROTOCOL", requires = "group")]

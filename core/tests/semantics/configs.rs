@@ -406,7 +406,33 @@ fn item_47_a_group_has_a_configuration_of_its_own() {
     assert_eq!(seen, own);
     let listed = listed(&mut bench, 1, &[GROUP]);
     assert!(listed.contains(&(group.clone(), GROUP)), "{listed:?}");
-    for (key, text) in [(key, "1"), ("colour", "red")] {
+    let (interval, offload) = (
+        "consumer.assignment.interval.ms",
+        "consumer.assignor.offload.enable",
+    );
+    for (key, text) in [(interval, "0"), (interval, "1500"), (offload, "false")] {
+        let configs = vec![config(key, SET, Some(text))];
+        assert_eq!(
+            change(&mut bench, GROUP, &group, configs),
+            ErrorCode::NONE,
+            "{key}={text}"
+        );
+    }
+    let shown = ("1500".to_owned(), OF_GROUP);
+    let seen = eventually(
+        || value(&mut bench, GROUP, &group, interval),
+        |seen| *seen == shown,
+    );
+    assert_eq!(seen, shown);
+    for (key, text) in [
+        (key, "1"),
+        (key, "60001"),
+        ("consumer.heartbeat.interval.ms", "15001"),
+        (interval, "15001"),
+        (interval, "-1"),
+        (offload, "maybe"),
+        ("colour", "red"),
+    ] {
         let configs = vec![config(key, SET, Some(text))];
         assert_eq!(
             change(&mut bench, GROUP, &group, configs),

@@ -14,6 +14,10 @@ use rinka_net::wire::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup,
 };
 use rinka_net::wire::heartbeat::{HeartbeatRequest, HeartbeatResponse};
+use rinka_net::wire::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
 use rinka_net::wire::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use rinka_net::wire::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity};
 use rinka_net::wire::list_groups::{ListGroupsRequest, ListGroupsResponse};
@@ -663,4 +667,43 @@ fn item_59_requests_of_the_newer_protocol_are_refused_by_kafkas_errors() {
     let classic = describe(&mut bench, 6, &group);
     assert_eq!(classic.error_code, ErrorCode::GROUP_ID_NOT_FOUND);
     assert_eq!(delete_group(&mut bench, &group), ErrorCode::NON_EMPTY_GROUP);
+}
+
+#[test]
+fn item_59_the_settings_of_a_group_hold_for_its_members_next_heartbeats() {
+    let mut bench = Bench::new(&[]);
+    let (group, topic) = (fresh_name("group"), bench.topic.clone());
+    wait_for_coordinator(&mut bench.connection, &group);
+    let joined = beat(&mut bench, &joining(&group, "a", &topic));
+    assert_eq!(joined.heartbeat_interval_ms, 5_000);
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: 32,
+            resource_name: Text::from(group.clone()),
+            configs: vec![AlterableConfig {
+                name: Text::from("consumer.heartbeat.interval.ms"),
+                config_operation: 0,
+                value: Some(Text::from("7000")),
+            }],
+        }],
+        ..Default::default()
+    };
+    let api = ApiKey::IncrementalAlterConfigs;
+    let altered: IncrementalAlterConfigsResponse = bench.connection.call(api, 1, &request);
+    assert_eq!(altered.responses[0].error_code, ErrorCode::NONE);
+    let epoch = std::cell::Cell::new(joined.member_epoch);
+    let told = eventually(
+        || {
+            let told = beat(&mut bench, &beating(&group, "a", epoch.get()));
+            epoch.set(told.member_epoch);
+            told
+        },
+        |told| told.heartbeat_interval_ms == 7_000,
+    );
+    assert_eq!(
+        (told.error_code, told.heartbeat_interval_ms),
+        (ErrorCode::NONE, 7_000)
+    );
+    let other = beat(&mut bench, &joining(&fresh_name("group"), "a", &topic));
+    assert_eq!(other.heartbeat_interval_ms, 5_000);
 }
