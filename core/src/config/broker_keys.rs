@@ -29,7 +29,6 @@ const OWN_CLEANER: &str = "compaction runs inside each shard in what time is lef
 const OWN_METRICS: &str = "metrics are served over HTTP";
 const NO_QUOTAS: &str =
     "of quotas only those of clients are built: bytes produced, bytes fetched and request time";
-pub(super) const OWN_ASSIGNOR: &str = "the assignor runs on the shard that coordinates the group";
 const NO_TIERS: &str = "tiered storage is not built";
 const NO_SHARE_GROUPS: &str = "share groups are not built yet";
 const NO_STREAMS_GROUPS: &str = "streams groups are not built yet";
@@ -297,7 +296,6 @@ pub(super) static DEFINITIONS: &[Definition] = &[
     without("group.coordinator.append.linger.ms", Int, Some("5"), OWN_JOURNAL),
     without("group.coordinator.rebalance.protocols", List, Some("classic,consumer"), "the protocols that are built are offered"),
     without("group.coordinator.new.enable", Boolean, None, "there is one coordinator"),
-    without("group.consumer.assignor.offload.enable", Boolean, Some("true"), OWN_ASSIGNOR),
     without("offsets.load.buffer.size", Int, Some("5242880"), OWN_JOURNAL),
     without("offsets.commit.timeout.ms", Int, Some("5000"), OWN_JOURNAL),
     without("offsets.commit.required.acks", Short, None, OWN_JOURNAL),

@@ -125,7 +125,6 @@ fn what_is_set_for_a_group_holds_for_its_next_heartbeat_and_for_no_other_group()
     for (key, value) in [
         ("consumer.heartbeat.interval.ms", "700"),
         ("consumer.session.timeout.ms", "900"),
-        ("consumer.assignor.offload.enable", "false"),
     ] {
         assert_eq!(
             set_group(&mut connection, "quick", key, value),

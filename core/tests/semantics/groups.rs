@@ -655,7 +655,10 @@ fn item_59_requests_of_the_newer_protocol_are_refused_by_kafkas_errors() {
         ..Default::default()
     };
     let api = ApiKey::ConsumerGroupDescribe;
-    let described: ConsumerGroupDescribeResponse = bench.connection.call(api, 1, &request);
+    let described: ConsumerGroupDescribeResponse = eventually(
+        || bench.connection.call(api, 1, &request),
+        |described: &ConsumerGroupDescribeResponse| !described.groups[0].members.is_empty(),
+    );
     let members = &described.groups[0].members;
     assert_eq!((members.len(), &*members[0].member_id), (1, "b"));
     assert_eq!(members[0].instance_id.as_deref(), Some("fixed"));
