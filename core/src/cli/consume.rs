@@ -58,7 +58,8 @@ that are no UTF-8 are in keyBase64 and valueBase64 instead. `rinka produce --jso
 
 A member of a group begins where the group is, and at FROM where it never was. Offsets are committed
 every 5 s, before partitions are given up and at the end, and only of records that were printed. It
-speaks the protocol `consumer` (KIP-848) where the broker offers it; --group-protocol says otherwise.")]
+speaks the protocol `consumer` (KIP-848) where the broker offers it and the group has no members of
+the older one, whom that would move to the newer; --group-protocol says otherwise.")]
 pub(crate) struct Consume {
     #[command(flatten)]
     connect: ConnectArguments,
@@ -86,7 +87,7 @@ pub(crate) struct Consume {
     /// Consume as a member of this group
     #[arg(long, short, value_name = "GROUP", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     group: Option<String>,
-    /// How it speaks to the group; without it the newer protocol, where the broker offers it
+    /// How it speaks to the group; without it as its members do, or by the newer protocol
     #[arg(long, value_enum, value_name = "PROTOCOL", requires = "group")]
     group_protocol: Option<GroupProtocol>,
     /// Leave out records of transactions that were aborted, and wait for those that are open

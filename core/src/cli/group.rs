@@ -13,6 +13,8 @@ mod reset_offsets;
 
 use clap::Subcommand;
 
+pub(super) use description::has_classic_members;
+
 use super::failure::Result;
 
 /// List, describe and delete consumer groups, watch their lag, move their offsets

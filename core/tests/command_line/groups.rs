@@ -500,3 +500,39 @@ fn a_group_is_configured_and_says_where_its_values_come_from() {
         described()
     );
 }
+
+#[test]
+fn a_member_moves_nobody_to_the_newer_protocol_unless_it_is_told_to() {
+    let bootstrap = shared();
+    let topic = filled_topic(bootstrap, 2);
+    let group = fresh_name("readers");
+    let arguments = ["consume", &topic, "--group", &group, "--group-protocol"];
+    let classic = [&arguments[..], &["classic"]].concat();
+    let mut first = Running::start(bootstrap, &classic);
+    first.wait_for("p0n9;");
+    first.wait_for("p1n9;");
+    let kind = || {
+        let described = rinka(
+            bootstrap,
+            &["group", "describe", &group, "--output", "json"],
+        );
+        described.succeeded().json()[0]["kind"].clone()
+    };
+    let second = Running::start(bootstrap, &arguments[..4]);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(kind(), "classic");
+    assert_eq!(second.interrupt(), 0);
+    // Whoever says so moves them, and the member that is there already goes on.
+    let newer = [&arguments[..], &["consumer"]].concat();
+    let third = Running::start(bootstrap, &newer);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while kind() != "consumer" {
+        assert!(std::time::Instant::now() < deadline, "it is not moved");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(third.interrupt(), 0);
+    produce_to_all(bootstrap, &topic, 2, 10..11);
+    first.wait_for("p0n10;");
+    first.wait_for("p1n10;");
+    assert_eq!(first.interrupt(), 0);
+}

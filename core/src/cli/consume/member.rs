@@ -13,6 +13,7 @@ use self::classic::ClassicMember;
 use self::consumer::{ConsumerMember, Joined};
 use crate::cli::client::{Client, TopicPartition};
 use crate::cli::failure::{Result, failed};
+use crate::cli::group::has_classic_members;
 use crate::cli::group::offsets::committed;
 use crate::cli::output::{counted, printable, remark};
 
@@ -48,24 +49,31 @@ enum Speaker {
 }
 
 impl Member {
-    /// Without a protocol it is the newer one, where the group's coordinator offers it.
+    /// Without a protocol it is the newer one, where the group's coordinator offers it and nobody would be moved to it by our coming.
     pub(super) fn new(
         client: &mut Client,
         group: String,
         protocol: Option<GroupProtocol>,
     ) -> Result<Self> {
         let deadline = client.deadline();
-        let speaker = match protocol {
-            Some(GroupProtocol::Classic) => Speaker::Classic(ClassicMember::new(group.clone())),
-            _ if ConsumerMember::is_offered(client, &group, deadline)? => {
-                Speaker::Consumer(ConsumerMember::new(group.clone()))
-            }
+        let is_newer = match protocol {
+            Some(GroupProtocol::Classic) => false,
             Some(GroupProtocol::Consumer) => {
-                return failed(
-                    "the broker does not offer the group protocol `consumer` (KIP-848): --group-protocol classic does without it",
-                );
+                if !ConsumerMember::is_offered(client, &group, deadline)? {
+                    return failed(
+                        "the broker does not offer the group protocol `consumer` (KIP-848): --group-protocol classic does without it",
+                    );
+                }
+                true
             }
-            None => Speaker::Classic(ClassicMember::new(group.clone())),
+            None => {
+                ConsumerMember::is_offered(client, &group, deadline)?
+                    && !has_classic_members(client, &group, deadline)?
+            }
+        };
+        let speaker = match is_newer {
+            true => Speaker::Consumer(ConsumerMember::new(group.clone())),
+            false => Speaker::Classic(ClassicMember::new(group.clone())),
         };
         Ok(Self {
             group,

@@ -19,6 +19,9 @@ use crate::cli::client::{Client, Deadline, TopicPartition, explain};
 use crate::cli::failure::{Result, failed};
 use crate::cli::output::printable;
 
+/// The kind of groups of the older protocol.
+const CLASSIC: &str = "classic";
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Description {
@@ -68,6 +71,16 @@ impl Description {
 pub(super) fn no_group(group: &str) -> String {
     let group = printable(group);
     format!("there is no group {group}: `rinka group list` shows those there are")
+}
+
+/// Whether the group is one of the classic protocol that has members: whoever joins it by the newer one changes the protocol of all.
+pub(in crate::cli) fn has_classic_members(
+    client: &mut Client,
+    group: &str,
+    deadline: Deadline,
+) -> Result<bool> {
+    let described = describe(client, group, deadline)?;
+    Ok(described.is_some_and(|group| group.kind == CLASSIC && !group.members.is_empty()))
 }
 
 /// Nothing where there is no such group.
@@ -195,7 +208,7 @@ fn classic(client: &mut Client, group: &str, deadline: Deadline) -> Result<Optio
     };
     Ok(Some(Description {
         group: group.to_owned(),
-        kind: "classic",
+        kind: CLASSIC,
         state: described.group_state.to_string(),
         assignor: described.protocol_data.to_string(),
         epoch: None,
