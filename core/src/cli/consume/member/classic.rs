@@ -214,7 +214,10 @@ impl ClassicMember {
         match code {
             ErrorCode::REBALANCE_IN_PROGRESS => true,
             ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID => {
-                self.id.clear();
+                // Whoever is still known keeps its id: under another one the group would wait for the former until its session ends.
+                if code == ErrorCode::UNKNOWN_MEMBER_ID {
+                    self.id.clear();
+                }
                 self.generation = -1;
                 self.joined = false;
                 true
