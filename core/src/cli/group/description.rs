@@ -90,12 +90,17 @@ pub(super) fn describe(
     deadline: Deadline,
 ) -> Result<Option<Description>> {
     let coordinator = client.coordinator(group, deadline)?;
-    if client.offers(&coordinator, ApiKey::ConsumerGroupDescribe, deadline)?
-        && let Some(description) = consumer(client, group, deadline)?
-    {
+    if !client.offers(&coordinator, ApiKey::ConsumerGroupDescribe, deadline)? {
+        return classic(client, group, deadline);
+    }
+    if let Some(description) = consumer(client, group, deadline)? {
         return Ok(Some(description));
     }
-    classic(client, group, deadline)
+    match classic(client, group, deadline)? {
+        // It may have changed its protocol between the two questions.
+        None => consumer(client, group, deadline),
+        described => Ok(described),
+    }
 }
 
 fn consumer(client: &mut Client, group: &str, deadline: Deadline) -> Result<Option<Description>> {
