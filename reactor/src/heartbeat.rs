@@ -94,10 +94,12 @@ fn look() -> bool {
     for (pulse, seen) in &mut watched.pulses {
         let turn = pulse.turns.load(Ordering::Relaxed);
         let same = std::mem::replace(seen, turn) == turn;
-        if same && !pulse.rests.load(Ordering::Relaxed)
-            && let Some(waker) = pulse.waker.get() {
-                waker.wake_by_ref();
-            }
+        if same
+            && !pulse.rests.load(Ordering::Relaxed)
+            && let Some(waker) = pulse.waker.get()
+        {
+            waker.wake_by_ref();
+        }
     }
     watched.running = !watched.pulses.is_empty();
     watched.running

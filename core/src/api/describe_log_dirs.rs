@@ -1,6 +1,7 @@
 //! DescribeLogDirs (35): bytes on disk by partition, and of the file system that holds them.
 //!
-//! There is one directory; the metadata log in it is not told of, as in Kafka.
+//! There is one directory; the metadata log in it is not told of, as in Kafka. Under core routing a broker is one shard, and tells of
+//! that one's partitions: who asks all brokers counts each once.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -78,10 +79,10 @@ pub(super) async fn handle(
     }
 }
 
-/// Of every shard's partitions.
+/// Of the partitions of this broker.
 async fn sizes(shard: &Rc<Shard>) -> Vec<(TopicPartition, u64)> {
     let mut started = Vec::with_capacity(shard.shards());
-    for number in 0..shard.shards() {
+    for number in shard.of_broker() {
         let sizes = |shard: &Rc<Shard>| Rc::clone(shard).log_sizes();
         started.push(shard.start_on(number, Lane::Read, sizes).await);
     }

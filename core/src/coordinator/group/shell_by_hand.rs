@@ -33,6 +33,7 @@ pub(super) fn settings() -> Settings {
         offsets_check_interval: Duration::from_secs(600),
         bounds: Bounds::default(),
         consumer: ConsumerGroupConfig::default(),
+        consumer_of_groups: Arc::default(),
     }
 }
 
