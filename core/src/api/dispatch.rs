@@ -20,7 +20,7 @@ use super::{
     offset_for_leader_epoch, produce, sync_group,
 };
 use super::{
-    alter_client_quotas, alter_configs, create_partitions, describe_client_quotas,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs, create_partitions, describe_client_quotas,
     describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
     elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
     update_features,
@@ -226,6 +226,12 @@ impl Dispatch {
                     alter_configs::handle(&context, request).await
                 })
             }
+            ApiKey::AlterReplicaLogDirs => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    alter_replica_log_dirs::handle(&context, request)
+                })
+            }
             ApiKey::DescribeLogDirs => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
@@ -248,6 +254,12 @@ impl Dispatch {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
                     incremental_alter_configs::handle(&context, request).await
+                })
+            }
+            ApiKey::AlterPartitionReassignments => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    alter_partition_reassignments::handle(&context, request).await
                 })
             }
             ApiKey::ListPartitionReassignments => {
