@@ -22,7 +22,10 @@ pub(super) fn handle(
     for wanted in request.dirs {
         let refused = match Path::new(&*wanted.path) == directory {
             false => Some(ErrorCode::LOG_DIR_NOT_FOUND),
-            true => shard.store.failure().map(|_| ErrorCode::KAFKA_STORAGE_ERROR),
+            true => shard
+                .store
+                .failure()
+                .map(|_| ErrorCode::KAFKA_STORAGE_ERROR),
         };
         for topic in wanted.topics {
             let found = image

@@ -20,10 +20,10 @@ use super::{
     offset_for_leader_epoch, produce, sync_group,
 };
 use super::{
-    alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs, create_partitions, describe_client_quotas,
-    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
-    elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
-    update_features,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
+    create_partitions, describe_client_quotas, describe_log_dirs, describe_producers,
+    describe_quorum, describe_topic_partitions, elect_leaders, incremental_alter_configs,
+    list_config_resources, list_partition_reassignments, update_features,
 };
 
 /// What is known of a request before its body is read.

@@ -436,9 +436,7 @@ impl fmt::Display for ReassignmentError {
                 "Partitions do not move between brokers yet: the replicas can be put into another order, and stay {current:?}."
             ),
             Self::Duplicate => formatter.write_str("The partition is in the request twice."),
-            Self::NotInProgress => {
-                formatter.write_str("No partition reassignment is in progress.")
-            }
+            Self::NotInProgress => formatter.write_str("No partition reassignment is in progress."),
         }
     }
 }

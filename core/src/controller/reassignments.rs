@@ -63,12 +63,13 @@ fn reassign(
     let topic = image
         .topic_named(&asked.topic)
         .ok_or_else(|| ReassignmentError::UnknownTopic(asked.topic.clone()))?;
-    let state = topic.partition(asked.partition).ok_or_else(|| {
-        ReassignmentError::UnknownPartition {
-            topic: asked.topic.clone(),
-            partition: asked.partition,
-        }
-    })?;
+    let state =
+        topic
+            .partition(asked.partition)
+            .ok_or_else(|| ReassignmentError::UnknownPartition {
+                topic: asked.topic.clone(),
+                partition: asked.partition,
+            })?;
     let replicas = asked
         .replicas
         .as_ref()
@@ -180,9 +181,10 @@ mod tests {
         let image = with_topics(&cluster(1), &["a"]);
         let twice = [request(0, Some(&[1])), request(0, Some(&[1]))];
         let decision = alter_partition_reassignments(&twice, true, &image);
-        let refused = decision.response.iter().filter(|result| {
-            result.outcome == Err(ReassignmentError::Duplicate)
-        });
+        let refused = decision
+            .response
+            .iter()
+            .filter(|result| result.outcome == Err(ReassignmentError::Duplicate));
         assert_eq!((refused.count(), decision.records.len()), (2, 0));
     }
 }

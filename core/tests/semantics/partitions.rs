@@ -319,7 +319,11 @@ fn a_partition_stays_on_its_broker_and_on_no_other() {
         (0, Some(&[here][..]), ErrorCode::NONE),
         (0, None, ErrorCode::NO_REASSIGNMENT_IN_PROGRESS),
         (0, Some(&[]), ErrorCode::INVALID_REPLICA_ASSIGNMENT),
-        (0, Some(&[here, here]), ErrorCode::INVALID_REPLICA_ASSIGNMENT),
+        (
+            0,
+            Some(&[here, here]),
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        ),
         (0, Some(&[4_711]), ErrorCode::INVALID_REPLICA_ASSIGNMENT),
         (9, Some(&[here]), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     ] {

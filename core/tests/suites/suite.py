@@ -65,6 +65,8 @@ class Broker:
             self.process = subprocess.Popen(
                 command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+        # Also when somebody ends the suite.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         atexit.register(self.end)
         deadline = time.monotonic() + READY_WITHIN_S
         while ready not in self.log.read_text(errors="replace"):
@@ -76,10 +78,14 @@ class Broker:
     def __exit__(self, *_):
         ended_by_itself = self.process is not None and self.process.poll() is not None
         if ended_by_itself:
-            print(f"the broker ended by itself:\n{self.log.read_text(errors='replace')[-8000:]}")
+            print(f"the broker ended by itself:\n{self.tail()}")
         self.end()
         if ended_by_itself:
             sys.exit(1)
+
+    def tail(self):
+        """The end of what it printed."""
+        return self.log.read_text(errors="replace")[-8000:] if self.process else ""
 
     def end(self):
         if self.process is not None:
