@@ -2,6 +2,7 @@
 
 The broker is `rinka serve` on free ports and a temporary directory, unless the environment says otherwise:
   RINKA_SUITES                     where suites are built and brokers keep their data [target/suites]
+  RINKA_ROUTING                    `core`: each shard is a broker to clients [node]
   RINKA                            the binary [target/debug/rinka, or target/release/rinka when only that is there]
   RINKA_TEST_BOOTSTRAP=host:port   a broker that runs already
   RINKA_TEST_BROKER=program        a broker that is started as `program --port PORT --data DIR --set KEY=VALUE ...`, stays in the
@@ -26,11 +27,15 @@ TOP = HERE.parents[2]
 # Beside cargo's own output.
 CACHE = Path(os.environ.get("RINKA_SUITES", TOP / "target" / "suites"))
 READY_WITHIN_S = 90
+ROUTING = os.environ.get("RINKA_ROUTING", "node")
+# What follows a test's name in the lists.
+SUFFIX = "@core" if ROUTING == "core" else ""
 # As the tests of ours: a journal that is soon made, and groups that do not wait for three seconds each.
 SETTINGS = {"group.initial.rebalance.delay.ms": "0"}
 RINKA_SETTINGS = {
     "rinka.journal.bytes": "67108864",
     "rinka.shards": "2",
+    "rinka.routing": ROUTING,
     "rinka.admin.listener": "127.0.0.1:0",
 }
 
