@@ -141,6 +141,8 @@ def limited(command, seconds, **options):
         output = process.communicate()[0].decode(errors="replace")
     finally:
         timer.cancel()
+        if process.poll() is None:
+            kill()
     return output, None if killed.is_set() else process.returncode
 
 
