@@ -4,6 +4,7 @@
 //! that one's partitions: who asks all brokers counts each once.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -62,8 +63,7 @@ pub(super) async fn handle(
         }
     });
     let (usable_bytes, total_bytes) = space(shard).await;
-    let path = shard.store.root();
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = directory(shard);
     DescribeLogDirsResponse {
         results: vec![DescribeLogDirsResult {
             error_code: match shard.store.failure() {
@@ -77,6 +77,12 @@ pub(super) async fn handle(
         }],
         ..Default::default()
     }
+}
+
+/// As it is told to clients: absolute.
+pub(super) fn directory(shard: &Shard) -> PathBuf {
+    let path = shard.store.root();
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Of the partitions of this broker.

@@ -372,6 +372,15 @@ fn item_47_a_running_broker_is_configured_by_itself_and_with_all_others() {
         assert_eq!(change(&mut bench, BROKER, name, delete), ErrorCode::NONE);
     }
     of_topic(&mut bench, ("60000", DEFAULT));
+    // Nothing here listens to it, and tools set it all the same.
+    let relogin = "sasl.kerberos.min.time.before.relogin";
+    for operation in [
+        config(relogin, SET, Some("58000")),
+        config(relogin, DELETE, None),
+    ] {
+        let answer = change(&mut bench, BROKER, "1", vec![operation]);
+        assert_eq!(answer, ErrorCode::NONE);
+    }
     for (name, key, text) in [
         ("1", "node.id", "2"),
         ("1", "log.dirs", "/nowhere"),

@@ -37,6 +37,8 @@ impl<T> Coordinator<T> {
         time: Time,
         out: &mut Vec<Action<T>>,
     ) {
+        // Whose session is over is no member any more, also if the next tick is yet to come.
+        self.on_tick(time, out);
         let mut batch = Batch::default();
         let mut results = Vec::with_capacity(group_ids.len());
         for &group_id in group_ids {

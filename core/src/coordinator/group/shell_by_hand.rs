@@ -162,6 +162,11 @@ impl ShellByHand {
         self.set_now(end);
     }
 
+    /// Time goes by, and the shell is late with its ticks.
+    pub(super) fn pass_without_ticks(&mut self, milliseconds: u64) {
+        self.set_now(self.time.now + Duration::from_millis(milliseconds));
+    }
+
     fn set_now(&mut self, now: Duration) {
         self.time.wall_ms += i64::try_from((now - self.time.now).as_millis()).unwrap();
         self.time.now = now;

@@ -406,6 +406,18 @@ fn a_group_with_members_is_not_deleted() {
 }
 
 #[test]
+fn a_member_whose_session_is_over_holds_no_group_though_the_tick_is_late() {
+    let mut shell = subscribed_shell();
+    shell.pass_without_ticks(1_799_999);
+    let token = delete(&mut shell, &[GROUP]);
+    let refused = [Err(GroupError::NonEmptyGroup)];
+    assert_eq!(deleted(&mut shell, token), refused);
+    shell.pass_without_ticks(1);
+    let token = delete(&mut shell, &[GROUP]);
+    assert_eq!(deleted(&mut shell, token), [Ok(())]);
+}
+
+#[test]
 fn a_group_of_pending_members_alone_is_deleted_without_a_record() {
     let mut shell = shell();
     let token = shell.join(&joining("", "a"));
