@@ -2,8 +2,10 @@
 //!
 //! Asks shards by their mailboxes and gives up on one after a second. Never touches a shard's state, and changes nothing.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::metrics::groups::LogEnds;
 use crate::metrics::{ProcessReport, ShardReport, render};
+use crate::shard::Shard;
 use crate::shard::mailbox::{Lane, Mailbox};
 
 /// A shard that does not answer for this long is not well.
@@ -71,16 +75,45 @@ pub(crate) fn serve(listener: std::net::TcpListener, admin: Admin) -> io::Result
 }
 
 impl Admin {
-    /// What every shard says, in their order; or which one does not answer.
+    async fn ask_all(&self) -> Result<(Vec<ShardReport>, LogEnds), String> {
+        let shards = self.ask_shards().await?;
+        let ends = self.ask_log_ends(&shards).await?;
+        Ok((shards, ends))
+    }
+
     async fn ask_shards(&self) -> Result<Vec<ShardReport>, String> {
+        self.ask_each(Shard::report).await
+    }
+
+    /// Where the partitions end that groups have offsets of.
+    async fn ask_log_ends(&self, shards: &[ShardReport]) -> Result<LogEnds, String> {
+        let positions = shards.iter().flat_map(|shard| &shard.groups.positions);
+        let wanted: BTreeSet<_> = positions
+            .map(|at| (Arc::clone(&at.topic), at.partition))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(LogEnds::new());
+        }
+        let wanted = Arc::new(wanted);
+        let ends = self.ask_each(move |shard| shard.log_ends(Arc::clone(&wanted)));
+        Ok(ends.await?.into_iter().flatten().collect())
+    }
+
+    /// What every shard says, in their order; or which one does not answer.
+    async fn ask_each<T, F>(
+        &self,
+        ask: impl Fn(Rc<Shard>) -> F + Clone + Send + 'static,
+    ) -> Result<Vec<T>, String>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
         let asked = async {
             let mut answers = Vec::with_capacity(self.mailboxes.len());
             for (number, mailbox) in self.mailboxes.iter().enumerate() {
-                let report = |shard: &std::rc::Rc<crate::shard::Shard>| {
-                    let shard = std::rc::Rc::clone(shard);
-                    async move { shard.report().await }
-                };
-                let answer = mailbox.send_outside(Lane::Read, report).await;
+                let ask = ask.clone();
+                let answer = mailbox.send_outside(Lane::Read, move |shard| ask(Rc::clone(shard)));
+                let answer = answer.await;
                 answers.push(answer.map_err(|_| format!("shard {number} has ended"))?);
             }
             let mut reports = Vec::with_capacity(answers.len());
@@ -101,15 +134,15 @@ impl Admin {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.ask_shards().await {
-        Ok(shards) => {
+    match admin.ask_all().await {
+        Ok((shards, ends)) => {
             let process = ProcessReport {
                 uptime: admin.started.elapsed(),
                 ..crate::machine::usage(admin.process.clone())
             };
             (
                 [(header::CONTENT_TYPE, TEXT_FORMAT)],
-                render(&process, &shards),
+                render(&process, &shards, &ends),
             )
                 .into_response()
         }

@@ -4,6 +4,8 @@
 
 mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod config_resources;
 pub(crate) mod connections;

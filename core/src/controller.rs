@@ -14,6 +14,7 @@ pub mod partitions;
 mod placement;
 pub mod producer_ids;
 pub mod quotas;
+pub mod reassignments;
 pub mod topic_name;
 pub mod topics;
 

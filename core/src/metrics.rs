@@ -3,6 +3,7 @@
 //! A shard counts in its own cells, without a lock or an atomic; who wants to see them asks the shard for a [`ShardReport`].
 //! Never decides anything by a count.
 
+pub(crate) mod groups;
 mod prometheus;
 
 use std::cell::Cell;
@@ -13,6 +14,8 @@ use rinka_net::wire::{ApiKey, ErrorCode};
 use rinka_storage::latency_histogram::LatencySnapshot;
 
 pub(crate) use prometheus::render;
+
+use groups::GroupsReport;
 
 /// How many error codes are counted apart; Kafka's go to 133.
 const ERROR_CODES: usize = 160;
@@ -169,6 +172,7 @@ pub(crate) struct ShardReport {
     pub(crate) fetch_sessions: u64,
     pub(crate) fetch_session_partitions: u64,
     pub(crate) cleaner: CleanerReport,
+    pub(crate) groups: GroupsReport,
     pub(crate) stalls: u64,
     pub(crate) offline_partitions: u64,
 }

@@ -527,7 +527,7 @@ fn announce(
         .replace("0.0.0.0", "127.0.0.1");
     let _ = writeln!(
         out,
-        "  ready in {} ms; try: echo hello | kcat -b {first} -t greetings -P",
+        "  ready in {} ms; try: echo hello | rinka produce greetings --bootstrap {first}; rinka consume greetings --bootstrap {first}",
         took.as_millis()
     );
     let _ = out.flush();

@@ -1,8 +1,10 @@
 //! DescribeLogDirs (35): bytes on disk by partition, and of the file system that holds them.
 //!
-//! There is one directory; the metadata log in it is not told of, as in Kafka.
+//! There is one directory; the metadata log in it is not told of, as in Kafka. Under core routing a broker is one shard, and tells of
+//! that one's partitions: who asks all brokers counts each once.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,8 +63,7 @@ pub(super) async fn handle(
         }
     });
     let (usable_bytes, total_bytes) = space(shard).await;
-    let path = shard.store.root();
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = directory(shard);
     DescribeLogDirsResponse {
         results: vec![DescribeLogDirsResult {
             error_code: match shard.store.failure() {
@@ -78,10 +79,16 @@ pub(super) async fn handle(
     }
 }
 
-/// Of every shard's partitions.
+/// As it is told to clients: absolute.
+pub(super) fn directory(shard: &Shard) -> PathBuf {
+    let path = shard.store.root();
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Of the partitions of this broker.
 async fn sizes(shard: &Rc<Shard>) -> Vec<(TopicPartition, u64)> {
     let mut started = Vec::with_capacity(shard.shards());
-    for number in 0..shard.shards() {
+    for number in shard.of_broker() {
         let sizes = |shard: &Rc<Shard>| Rc::clone(shard).log_sizes();
         started.push(shard.start_on(number, Lane::Read, sizes).await);
     }

@@ -20,10 +20,11 @@ use super::{
     offset_for_leader_epoch, produce, sync_group,
 };
 use super::{
-    alter_client_quotas, alter_configs, create_acls, create_partitions, delete_acls, describe_acls,
-    describe_client_quotas, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, elect_leaders, incremental_alter_configs, list_config_resources,
-    list_partition_reassignments, update_features,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
+    create_acls, create_partitions, delete_acls, describe_acls, describe_client_quotas,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
+    elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
+    update_features,
 };
 
 /// What is known of a request before its body is read.
@@ -244,6 +245,12 @@ impl Dispatch {
                     alter_configs::handle(&context, request).await
                 })
             }
+            ApiKey::AlterReplicaLogDirs => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    alter_replica_log_dirs::handle(&context, request)
+                })
+            }
             ApiKey::DescribeLogDirs => {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
@@ -266,6 +273,12 @@ impl Dispatch {
                 let request = Field::read(reader, read)?;
                 reply(&header, api, version, async move {
                     incremental_alter_configs::handle(&context, request).await
+                })
+            }
+            ApiKey::AlterPartitionReassignments => {
+                let request = Field::read(reader, read)?;
+                reply(&header, api, version, async move {
+                    alter_partition_reassignments::handle(&context, request).await
                 })
             }
             ApiKey::ListPartitionReassignments => {

@@ -9,7 +9,7 @@ use rinka_storage::store::AppendError;
 
 use crate::controller::error::{
     AlterConfigsError, AlterQuotaError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
-    ElectLeaderError, InvalidBrokerConfig, UpdateFeatureError,
+    ElectLeaderError, InvalidBrokerConfig, ReassignmentError, UpdateFeatureError,
 };
 use crate::coordinator::group::error::GroupError;
 use crate::shard::coordinator::CoordinatorUnavailable;
@@ -184,6 +184,20 @@ pub(super) fn elect_leader_error(error: &ElectLeaderError) -> ErrorCode {
         ElectLeaderError::PreferredNotAvailable => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
         ElectLeaderError::NoneAvailable => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
         ElectLeaderError::NotNeeded => ErrorCode::ELECTION_NOT_NEEDED,
+    }
+}
+
+pub(super) fn reassignment_error(error: &ReassignmentError) -> ErrorCode {
+    match error {
+        ReassignmentError::UnknownTopic(_) | ReassignmentError::UnknownPartition { .. } => {
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        }
+        ReassignmentError::ReplicationFactor { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
+        ReassignmentError::InvalidAssignment(_) | ReassignmentError::NotHere { .. } => {
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT
+        }
+        ReassignmentError::Duplicate => ErrorCode::INVALID_REQUEST,
+        ReassignmentError::NotInProgress => ErrorCode::NO_REASSIGNMENT_IN_PROGRESS,
     }
 }
 

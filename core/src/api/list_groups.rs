@@ -8,7 +8,6 @@ use rinka_net::wire::{ErrorCode, Text};
 use super::Context;
 use super::errors::coordinator_error;
 use super::group_coordinator::text;
-use crate::config::broker::Routing;
 use crate::coordinator::group::request::ListRequest;
 use crate::coordinator::group::response;
 use crate::shard::Shard;
@@ -16,12 +15,8 @@ use crate::shard::mailbox::Lane;
 
 pub(super) async fn handle(context: &Context, request: ListGroupsRequest) -> ListGroupsResponse {
     let shard = &context.shard;
-    let shards = match shard.node.config.routing {
-        Routing::Node => 0..shard.shards(),
-        Routing::Core => shard.number..shard.number + 1,
-    };
     let mut groups = Vec::new();
-    for number in shards {
+    for number in shard.of_broker() {
         match list(shard, number, request.clone()).await {
             Ok(listed) => groups.extend(listed.iter().map(group)),
             Err(error_code) => {

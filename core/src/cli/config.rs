@@ -1,4 +1,4 @@
-//! `rinka config`: the keys of topics and brokers, where each value comes from, and changing them (IncrementalAlterConfigs).
+//! `rinka config`: the keys of topics, brokers and groups, where each value comes from, and changing them (IncrementalAlterConfigs).
 //!
 //! Changes the named keys alone; the broker judges their values.
 
@@ -22,7 +22,7 @@ use super::output::{Colour, Output, OutputArguments, printable};
 use super::table::{Cell, Table};
 use super::topic::parse_setting;
 
-/// Describe and change the settings of topics and brokers
+/// Describe and change the settings of topics, brokers and groups
 #[derive(Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -36,6 +36,7 @@ Examples:
   rinka config describe --topic greetings
   rinka config describe --topic greetings retention.ms max.message.bytes
   rinka config describe --broker 1 --changed                       what somebody has set
+  rinka config describe --group readers
   rinka config describe --topic greetings --output json | jq -r 'select(.source != \"default\").key'")]
     Describe(Describe),
     /// Set keys; those that are not named stay as they are
@@ -44,6 +45,7 @@ Examples:
   rinka config set --topic greetings retention.ms=3600000
   rinka config set --broker 1 log.retention.ms=3600000
   rinka config set --all-brokers log.retention.ms=3600000          what brokers have where they have nothing of their own
+  rinka config set --group readers consumer.session.timeout.ms=60000
   rinka config set --topic greetings retention.ms=abc --dry-run    asks the broker whether it would")]
     Set(Set),
     /// Give keys back to what they are without being set
@@ -66,14 +68,17 @@ struct ResourceArguments {
     /// Settings of all brokers that have nothing of their own
     #[arg(long)]
     all_brokers: bool,
+    /// A group's settings: they hold for members that speak the newer protocol (KIP-848)
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
 }
 
 impl ResourceArguments {
     fn resource(&self) -> Resource {
-        match (&self.topic, self.broker) {
-            (Some(topic), _) => Resource::Topic(topic.clone()),
-            (None, Some(id)) => Resource::Broker(Some(id)),
-            (None, None) => Resource::Broker(None),
+        match (&self.topic, &self.group, self.broker) {
+            (Some(topic), _, _) => Resource::Topic(topic.clone()),
+            (None, Some(group), _) => Resource::Group(group.clone()),
+            (None, None, id) => Resource::Broker(id),
         }
     }
 }
@@ -130,6 +135,7 @@ pub(super) enum Resource {
     Topic(String),
     /// Without a number: what all brokers have that have nothing of their own.
     Broker(Option<i32>),
+    Group(String),
 }
 
 impl Resource {
@@ -137,12 +143,13 @@ impl Resource {
         match self {
             Self::Topic(_) => 2,
             Self::Broker(_) => 4,
+            Self::Group(_) => 32,
         }
     }
 
     fn name(&self) -> Text {
         match self {
-            Self::Topic(name) => Text::from(name.clone()),
+            Self::Topic(name) | Self::Group(name) => Text::from(name.clone()),
             Self::Broker(id) => Text::from(id.map_or_else(String::new, |id| id.to_string())),
         }
     }
@@ -152,6 +159,7 @@ impl Resource {
             Self::Topic(name) => format!("topic {}", printable(name)),
             Self::Broker(Some(id)) => format!("broker {id}"),
             Self::Broker(None) => "all brokers".to_owned(),
+            Self::Group(name) => format!("group {}", printable(name)),
         }
     }
 

@@ -21,9 +21,10 @@ use super::failure::{Failure, Result, failed, usage};
 use super::interrupt::Interrupt;
 use super::moment;
 use super::output::remark;
+use super::topic::no_doubles;
 use assigned::Assigned;
 use fetcher::{Fetched, Fetcher};
-use member::{Member, Standing};
+use member::{GroupProtocol, Member, Standing};
 use position::{Start, Until};
 use print::{Decode, Field, Form, Printer};
 use unpack::Flow;
@@ -55,9 +56,10 @@ digits is an offset; milliseconds since 1970 are written with `ms` behind them.
 An object of --output json has topic, partition, offset, timestamp, key, value and headers; bytes
 that are no UTF-8 are in keyBase64 and valueBase64 instead. `rinka produce --json` takes it back.
 
-A member of a group (the classic protocol, range assignor) begins where the group is, and at FROM
-where it never was. Offsets are committed every 5 s and at the end, and only of records that were
-printed.")]
+A member of a group begins where the group is, and at FROM where it never was. Offsets are committed
+every 5 s, before partitions are given up and at the end, and only of records that were printed. It
+speaks the protocol `consumer` (KIP-848) where the broker offers it and the group has no members of
+the older one, whom that would move to the newer; --group-protocol says otherwise.")]
 pub(crate) struct Consume {
     #[command(flatten)]
     connect: ConnectArguments,
@@ -83,8 +85,11 @@ pub(crate) struct Consume {
     #[arg(long, short, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..), conflicts_with = "group")]
     partition: Vec<i32>,
     /// Consume as a member of this group
-    #[arg(long, short, value_name = "GROUP")]
+    #[arg(long, short, value_name = "GROUP", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     group: Option<String>,
+    /// How it speaks to the group; without it as its members do, or by the newer protocol
+    #[arg(long, value_enum, value_name = "PROTOCOL", requires = "group")]
+    group_protocol: Option<GroupProtocol>,
     /// Leave out records of transactions that were aborted, and wait for those that are open
     #[arg(long)]
     read_committed: bool,
@@ -107,11 +112,7 @@ pub(crate) struct Consume {
 
 pub(crate) fn run(arguments: Consume) -> Result<()> {
     let interrupt = Interrupt::watch()?;
-    for (index, topic) in arguments.topics.iter().enumerate() {
-        if arguments.topics[..index].contains(topic) {
-            return usage(format!("topic {topic} is named twice"));
-        }
-    }
+    no_doubles(&arguments.topics)?;
     if arguments.output == Form::Json && arguments.decode == Decode::Json {
         return usage(
             "--decode json prints over several lines, --output json one line a record: choose one",
@@ -133,7 +134,11 @@ pub(crate) fn run(arguments: Consume) -> Result<()> {
     };
     match consuming.arguments.group.clone() {
         None => consuming.alone(),
-        Some(group) => consuming.in_group(Member::new(group)),
+        Some(group) => {
+            let protocol = consuming.arguments.group_protocol;
+            let member = Member::new(&mut consuming.fetcher.client, group, protocol)?;
+            consuming.in_group(member)
+        }
     }
 }
 
@@ -202,27 +207,37 @@ impl Consuming {
         let mut looked = Instant::now();
         let mut committed = Instant::now();
         loop {
-            if standing == Standing::Rejoin {
-                let owned = member.join(&mut self.fetcher.client, &topics)?;
-                self.assigned = Assigned::default();
-                self.begin_where_the_group_is(member, owned)?;
-                committed = Instant::now();
+            match standing {
+                Standing::Good => {}
+                Standing::Rejoin => {
+                    let owned = member.join(&mut self.fetcher.client, &topics)?;
+                    self.assigned = Assigned::default();
+                    self.begin_where_the_group_is(member, owned)?;
+                    committed = Instant::now();
+                }
+                Standing::Assigned(partitions) => {
+                    self.assigned.retain(&partitions);
+                    // What comes is begun only when others know that the rest is theirs.
+                    standing = member.acknowledge(&mut self.fetcher.client, partitions.clone())?;
+                    let known = |at: &TopicPartition| self.assigned.knows(at);
+                    let new = partitions.into_iter().filter(|at| !known(at)).collect();
+                    self.begin_where_the_group_is(member, new)?;
+                    if standing != Standing::Good {
+                        continue;
+                    }
+                }
             }
             // Without partitions there is no end to come to: others may leave theirs to us.
             if self.interrupt.is_asked() || (!self.assigned.is_empty() && self.is_over()) {
                 return self.printer.finish();
             }
             self.turn()?;
-            standing = member.heartbeat(&mut self.fetcher.client)?;
             if looked.elapsed() >= NEW_TOPICS_EVERY && self.arguments.pattern.is_some() {
                 looked = Instant::now();
-                let now = self.topics()?;
-                if now != topics {
-                    topics = now;
-                    standing = Standing::Rejoin;
-                }
+                topics = self.topics()?;
             }
-            if committed.elapsed() >= COMMIT_EVERY || standing == Standing::Rejoin {
+            standing = member.heartbeat(&mut self.fetcher.client, &topics)?;
+            if committed.elapsed() >= COMMIT_EVERY || standing != Standing::Good {
                 committed = Instant::now();
                 member.commit(&mut self.fetcher.client, &self.assigned.shown())?;
             }

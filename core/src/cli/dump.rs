@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use rinka_core::dump::{self, DumpOptions};
 
-use super::failure::Result;
+use super::failure::{Result, failed};
 
 /// Print what is in the files of a data directory: segments and indexes as Kafka's kafka-dump-log does, journals, checkpoints
 #[derive(Args)]
@@ -65,6 +65,9 @@ enum Output {
 }
 
 pub(crate) fn run(arguments: Dump) -> Result<ExitCode> {
+    if let Some(absent) = arguments.files.iter().find(|path| !path.exists()) {
+        return failed(format!("there is no {}", absent.display()));
+    }
     let options = DumpOptions {
         print_data_log: arguments.print_data_log,
         deep_iteration: arguments.deep_iteration,

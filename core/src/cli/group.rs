@@ -2,7 +2,7 @@
 //!
 //! Changes offsets only of groups that nobody is a member of, and only when told to execute it.
 
-pub(super) mod consumer_protocol;
+pub(super) mod assignment;
 mod delete;
 mod describe;
 mod description;
@@ -12,6 +12,8 @@ pub(super) mod offsets;
 mod reset_offsets;
 
 use clap::Subcommand;
+
+pub(super) use description::has_classic_members;
 
 use super::failure::Result;
 

@@ -9,7 +9,7 @@ use rinka_core::config::broker::BrokerConfig;
 use rinka_core::config::properties;
 use rinka_core::server;
 
-use super::failure::{Result, failed};
+use super::failure::{Result, failed, usage};
 
 /// Start the broker: one node on 127.0.0.1:9092 with its data in ./rinka-data unless told otherwise
 #[derive(Args)]
@@ -48,6 +48,11 @@ pub(crate) fn run(arguments: Serve) -> Result<()> {
         None => String::new(),
     };
     let mut overrides = arguments.overrides;
+    if let Some(odd) = overrides.iter().find(|setting| !setting.contains('=')) {
+        return usage(format!(
+            "--set {odd}: write KEY=VALUE, as in log.dirs=/var/lib/rinka"
+        ));
+    }
     if let Some(shards) = arguments.shards {
         overrides.push(format!("rinka.shards={shards}"));
     }

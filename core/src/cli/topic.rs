@@ -6,11 +6,13 @@ mod alter;
 mod create;
 mod delete;
 mod describe;
+mod each;
 mod list;
 
 use clap::Subcommand;
 
-use super::failure::{Result, usage};
+use super::failure::Result;
+pub(super) use each::no_doubles;
 
 /// List, describe, create, delete and change topics
 #[derive(Subcommand)]
@@ -47,24 +49,6 @@ pub(super) fn parse_setting(text: &str) -> std::result::Result<(String, String),
         }
         _ => Err("write KEY=VALUE, as in retention.ms=60000".to_owned()),
     }
-}
-
-/// How a subcommand for several topics ends: each was reported already.
-fn all_went_well(refused: usize, of: usize, done: &str) -> Result<()> {
-    if refused == 0 {
-        return Ok(());
-    }
-    super::failure::failed(format!("{refused} of {of} topics were not {done}"))
-}
-
-/// A topic may stand only once on a command line: brokers refuse doubles with words that do not help.
-fn no_doubles(topics: &[String]) -> Result<()> {
-    for (index, topic) in topics.iter().enumerate() {
-        if topics[..index].contains(topic) {
-            return usage(format!("topic {topic} is named twice"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

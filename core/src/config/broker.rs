@@ -118,6 +118,8 @@ pub struct GroupConfig {
     pub size_max: usize,
     pub consumer_session_timeout_ms: i32,
     pub consumer_heartbeat_interval_ms: i32,
+    pub consumer_assignment_interval_ms: i32,
+    pub consumer_regex_refresh_interval_ms: i64,
     pub consumer_size_max: usize,
     /// Names; the first is the default.
     pub consumer_assignors: Vec<String>,
@@ -494,6 +496,9 @@ impl Collector {
             size_max: self.number("group.max.size"),
             consumer_session_timeout_ms: self.number("group.consumer.session.timeout.ms"),
             consumer_heartbeat_interval_ms: self.number("group.consumer.heartbeat.interval.ms"),
+            consumer_assignment_interval_ms: self.number("group.consumer.assignment.interval.ms"),
+            consumer_regex_refresh_interval_ms: self
+                .number("group.consumer.regex.refresh.interval.ms"),
             consumer_size_max: self.number("group.consumer.max.size"),
             consumer_assignors: self.list("group.consumer.assignors"),
             consumer_migration_policy: self
@@ -505,6 +510,16 @@ impl Collector {
                 "group.consumer.session.timeout.ms",
                 &group.consumer_session_timeout_ms.to_string(),
                 "Must exceed group.consumer.heartbeat.interval.ms",
+            ));
+        }
+        let interval = "group.consumer.assignment.interval.ms";
+        let least: i32 = self.number("group.consumer.min.assignment.interval.ms");
+        let most: i32 = self.number("group.consumer.max.assignment.interval.ms");
+        if !(least..=most).contains(&group.consumer_assignment_interval_ms) {
+            return Err(invalid(
+                interval,
+                &group.consumer_assignment_interval_ms.to_string(),
+                "Must lie between group.consumer.min.assignment.interval.ms and group.consumer.max.assignment.interval.ms",
             ));
         }
         if group.session_timeout_ms_min > group.session_timeout_ms_max {

@@ -1,4 +1,5 @@
-//! Which keys of a broker can be set while it runs, as in Kafka: the defaults of topics, limits of connections, and a few that it
+//! Which keys of a broker can be set while it runs, as in Kafka: the defaults of topics, limits of connections, a group's
+//! assignment interval, and a few that it
 //! takes without effect here.
 //!
 //! Decides about keys only; what a change comes to is decided by `controller`.
@@ -9,6 +10,7 @@ use super::topic_keys::KEYS;
 
 /// Beside the defaults of topics.
 const DYNAMIC: &[&str] = &[
+    "group.consumer.assignment.interval.ms",
     "max.connections",
     "max.connections.per.ip",
     "producer.id.expiration.ms",
@@ -29,6 +31,16 @@ const DYNAMIC_WITHOUT_EFFECT: &[&str] = &[
     "num.network.threads",
     "num.recovery.threads.per.data.dir",
     "num.replica.fetchers",
+    "sasl.kerberos.kinit.cmd",
+    "sasl.kerberos.min.time.before.relogin",
+    "sasl.kerberos.principal.to.local.rules",
+    "sasl.kerberos.service.name",
+    "sasl.kerberos.ticket.renew.jitter",
+    "sasl.kerberos.ticket.renew.window.factor",
+    "sasl.login.refresh.buffer.seconds",
+    "sasl.login.refresh.min.period.seconds",
+    "sasl.login.refresh.window.factor",
+    "sasl.login.refresh.window.jitter",
     "transaction.partition.verification.enable",
 ];
 

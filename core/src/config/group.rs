@@ -14,29 +14,37 @@ pub type GroupOverrides = BTreeMap<String, String>;
 
 const SESSION_TIMEOUT: &str = "consumer.session.timeout.ms";
 const HEARTBEAT_INTERVAL: &str = "consumer.heartbeat.interval.ms";
+const ASSIGNMENT_INTERVAL: &str = "consumer.assignment.interval.ms";
 
-/// What holds for a group whose members speak the newer protocol.
+/// What holds for a group whose members speak the newer protocol, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsumerGroupConfig {
     pub session_timeout_ms: i32,
     pub heartbeat_interval_ms: i32,
+    pub assignment_interval_ms: i32,
 }
 
-/// A group's key, and the broker's keys of its default and its bounds.
+/// A group's key, and the broker's key of its default.
 #[derive(Debug)]
 pub(super) struct GroupKey {
     pub(super) definition: Definition,
     pub(super) default: &'static str,
+    bounds: Bounds,
+}
+
+/// The broker's keys between whose values a group's must lie.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
     min: &'static str,
     max: &'static str,
 }
 
-const fn milliseconds(key: &'static str, documentation: &'static str) -> Definition {
+const fn milliseconds(key: &'static str, at_least: i64, documentation: &'static str) -> Definition {
     Definition {
         key,
         config_type: ConfigType::Int,
         default: None,
-        allowed: AtLeast(1),
+        allowed: AtLeast(at_least),
         effect: Effect::Honoured,
         documentation,
     }
@@ -46,21 +54,39 @@ const fn milliseconds(key: &'static str, documentation: &'static str) -> Definit
 pub(super) static KEYS: &[GroupKey] = &[
     GroupKey {
         definition: milliseconds(
+            ASSIGNMENT_INTERVAL,
+            0,
+            "How long after one assignment of the group the next one may be made, so that many joins come to one.",
+        ),
+        default: "group.consumer.assignment.interval.ms",
+        bounds: Bounds {
+            min: "group.consumer.min.assignment.interval.ms",
+            max: "group.consumer.max.assignment.interval.ms",
+        },
+    },
+    GroupKey {
+        definition: milliseconds(
             HEARTBEAT_INTERVAL,
+            1,
             "How often a member of the group is to be heard of.",
         ),
         default: "group.consumer.heartbeat.interval.ms",
-        min: "group.consumer.min.heartbeat.interval.ms",
-        max: "group.consumer.max.heartbeat.interval.ms",
+        bounds: Bounds {
+            min: "group.consumer.min.heartbeat.interval.ms",
+            max: "group.consumer.max.heartbeat.interval.ms",
+        },
     },
     GroupKey {
         definition: milliseconds(
             SESSION_TIMEOUT,
+            1,
             "After how long without a heartbeat a member is out of the group.",
         ),
         default: "group.consumer.session.timeout.ms",
-        min: "group.consumer.min.session.timeout.ms",
-        max: "group.consumer.max.session.timeout.ms",
+        bounds: Bounds {
+            min: "group.consumer.min.session.timeout.ms",
+            max: "group.consumer.max.session.timeout.ms",
+        },
     },
 ];
 
@@ -111,17 +137,13 @@ pub fn validate(
         let known = known.ok_or_else(|| InvalidGroupConfig::UnknownKey(key.clone()))?;
         let definition = &known.definition;
         let value = definition.parse(text).map_err(InvalidGroupConfig::Value)?;
-        if value.number() < broker.number(known.min) {
-            return Err(InvalidGroupConfig::BelowMin {
-                key: definition.key,
-                min: known.min,
-            });
+        let Bounds { min, max } = known.bounds;
+        let key = definition.key;
+        if value.number() < broker.number(min) {
+            return Err(InvalidGroupConfig::BelowMin { key, min });
         }
-        if value.number() > broker.number(known.max) {
-            return Err(InvalidGroupConfig::AboveMax {
-                key: definition.key,
-                max: known.max,
-            });
+        if value.number() > broker.number(max) {
+            return Err(InvalidGroupConfig::AboveMax { key, max });
         }
     }
     let config = ConsumerGroupConfig::effective(overrides, broker);
@@ -132,7 +154,8 @@ pub fn validate(
 }
 
 impl ConsumerGroupConfig {
-    /// What holds for a group with `overrides`. A value that does not fit its key is passed over: a later release may have set it.
+    /// What holds for a group with `overrides`. A value that does not fit its key is passed over: a later release may have set it. One
+    /// that lies beyond the broker's bounds, which may be others than when it was set, counts as the bound.
     #[must_use]
     pub fn effective(overrides: &GroupOverrides, broker: &BrokerConfig) -> Self {
         let number = |key: &str| {
@@ -140,12 +163,19 @@ impl ConsumerGroupConfig {
             let known = known.expect("the code asks for keys of the table");
             let own = overrides.get(key);
             let own = own.and_then(|text| known.definition.parse(text).ok());
-            let value = own.map_or_else(|| broker.number(known.default), |value| value.number());
+            let value = match own.map(|value| value.number()) {
+                None => broker.number(known.default),
+                Some(own) => {
+                    let Bounds { min, max } = known.bounds;
+                    own.min(broker.number(max)).max(broker.number(min))
+                }
+            };
             i32::try_from(value).unwrap_or(i32::MAX)
         };
         Self {
             session_timeout_ms: number(SESSION_TIMEOUT),
             heartbeat_interval_ms: number(HEARTBEAT_INTERVAL),
+            assignment_interval_ms: number(ASSIGNMENT_INTERVAL),
         }
     }
 }
@@ -154,12 +184,16 @@ impl ConsumerGroupConfig {
 mod tests {
     use super::*;
 
+    fn overrides(pairs: &[(&str, &str)]) -> GroupOverrides {
+        let pairs = pairs.iter();
+        pairs
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
     fn check(pairs: &[(&str, &str)], expected: Result<(i32, i32), &str>) {
         let broker = BrokerConfig::default();
-        let overrides: GroupOverrides = pairs
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        let overrides = overrides(pairs);
         let seen = validate(&overrides, &broker).map(|()| {
             let config = ConsumerGroupConfig::effective(&overrides, &broker);
             (config.session_timeout_ms, config.heartbeat_interval_ms)
@@ -194,5 +228,32 @@ mod tests {
                 "Invalid value long for configuration consumer.session.timeout.ms: Not a number of type INT",
             ),
         );
+        check(
+            &[(ASSIGNMENT_INTERVAL, "15001")],
+            Err(
+                "consumer.assignment.interval.ms must be less than or equal to group.consumer.max.assignment.interval.ms",
+            ),
+        );
+        // Kafka 4.3.0 has a name for it, and does not take it.
+        check(
+            &[("consumer.assignor.offload.enable", "false")],
+            Err("Unknown group config name: consumer.assignor.offload.enable"),
+        );
+    }
+
+    #[test]
+    fn what_was_set_under_other_bounds_counts_as_the_bound() {
+        let set = overrides(&[
+            (SESSION_TIMEOUT, "70000"),
+            (HEARTBEAT_INTERVAL, "1000"),
+            (ASSIGNMENT_INTERVAL, "700"),
+        ]);
+        let config = ConsumerGroupConfig::effective(&set, &BrokerConfig::default());
+        let expected = ConsumerGroupConfig {
+            session_timeout_ms: 60_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 700,
+        };
+        assert_eq!(config, expected);
     }
 }

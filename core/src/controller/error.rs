@@ -398,6 +398,49 @@ impl fmt::Display for ElectLeaderError {
     }
 }
 
+/// Why a partition was not put on other brokers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReassignmentError {
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownTopic(String),
+    /// UNKNOWN_TOPIC_OR_PARTITION (3).
+    UnknownPartition { topic: String, partition: i32 },
+    /// INVALID_REPLICATION_FACTOR (38).
+    ReplicationFactor { current: usize, requested: usize },
+    /// INVALID_REPLICA_ASSIGNMENT (39).
+    InvalidAssignment(InvalidAssignment),
+    /// INVALID_REPLICA_ASSIGNMENT (39): nothing copies records to a broker that lacks them.
+    NotHere { current: Vec<i32> },
+    /// INVALID_REQUEST (42).
+    Duplicate,
+    /// NO_REASSIGNMENT_IN_PROGRESS (85).
+    NotInProgress,
+}
+
+impl fmt::Display for ReassignmentError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTopic(topic) => {
+                write!(formatter, "Unable to find a topic named {topic}.")
+            }
+            Self::UnknownPartition { topic, partition } => {
+                write!(formatter, "Unable to find partition {topic}:{partition}.")
+            }
+            Self::ReplicationFactor { current, requested } => write!(
+                formatter,
+                "The replication factor is changed from {current} to {requested}"
+            ),
+            Self::InvalidAssignment(error) => error.fmt(formatter),
+            Self::NotHere { current } => write!(
+                formatter,
+                "Partitions do not move between brokers yet: the replicas can be put into another order, and stay {current:?}."
+            ),
+            Self::Duplicate => formatter.write_str("The partition is in the request twice."),
+            Self::NotInProgress => formatter.write_str("No partition reassignment is in progress."),
+        }
+    }
+}
+
 /// Why the level of a feature was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpdateFeatureError {

@@ -12,6 +12,7 @@
 
 pub mod consumer;
 pub mod consumer_protocol;
+pub mod counters;
 pub mod error;
 pub mod placement;
 pub mod records;
@@ -25,7 +26,6 @@ mod held;
 mod offset_requests;
 mod offsets;
 mod removal;
-mod subscription;
 mod timed_group;
 mod timers;
 mod turn;
@@ -90,6 +90,10 @@ enum Group<T> {
     Classic(Box<ClassicGroup<T>>),
     Consumer(Box<TimedGroup>),
 }
+
+/// The generations of classic groups, by group.
+#[derive(Clone, Debug, Default)]
+pub struct Generations(BTreeMap<Arc<str>, i32>);
 
 impl<T> Coordinator<T> {
     #[must_use]
@@ -210,7 +214,7 @@ impl<T> Coordinator<T> {
             match group {
                 Group::Classic(group) => group.on_loaded(&mut turn),
                 Group::Consumer(group) => {
-                    let config = &turn.shared.settings.consumer;
+                    let config = turn.shared.settings.consumer_of(group.group.id());
                     let deadlines = Deadlines::restored(&group.group, config, time.now);
                     group.restore(deadlines);
                     group.arm(&mut turn.shared.timers);
@@ -218,6 +222,28 @@ impl<T> Coordinator<T> {
             }
         }
         self.arm_expiry(time);
+    }
+
+    /// The generations that this coordinator has told of. A classic group's is in the log only once it has an assignment, and who loads the
+    /// log in the same process, with the same connections, could count the same one anew: a request of the former would pass for one of
+    /// the latter. [`Self::go_on_from`] sees to that.
+    #[must_use]
+    pub fn generations(&self) -> Generations {
+        let groups = self.groups.iter();
+        let generations = groups.filter_map(|(id, group)| match group {
+            Group::Classic(group) => Some((id.clone(), group.generation())),
+            Group::Consumer(_) => None,
+        });
+        Generations(generations.collect())
+    }
+
+    /// Before `on_loaded`: what a former coordinator of this partition told of.
+    pub fn go_on_from(&mut self, former: &Generations) {
+        for (id, generation) in &former.0 {
+            if let Some(Group::Classic(group)) = self.groups.get_mut(id) {
+                group.go_on_from(*generation);
+            }
+        }
     }
 
     /// The partition has another leader, or is gone: everybody who waits is told NOT_COORDINATOR (16), and nothing is left.

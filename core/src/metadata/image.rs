@@ -171,7 +171,7 @@ impl MetadataImage {
 
     /// What was set for each group, by group.
     #[must_use]
-    pub fn group_configs(&self) -> &BTreeMap<String, ConfigTexts> {
+    pub fn group_configs(&self) -> &Arc<BTreeMap<String, ConfigTexts>> {
         &self.group_configs
     }
 

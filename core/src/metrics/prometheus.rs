@@ -3,11 +3,14 @@
 //!
 //! Only text out; every name is written once, with its help and type before it.
 
+mod groups;
+
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use rinka_storage::latency_histogram::LatencySnapshot;
 
+use super::groups::LogEnds;
 use super::{ProcessReport, ShardReport, TopicReport};
 
 struct Page {
@@ -93,11 +96,19 @@ impl Page {
 
 /// A value is escaped as the format has it, though topic names need none of that.
 fn label(name: &str, value: &str) -> String {
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("{{{name}=\"{value}\"}}")
+    labels(&[(name, value)])
+}
+
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs.iter().map(|(name, value)| {
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        format!("{name}=\"{value}\"")
+    });
+    let pairs: Vec<String> = pairs.collect();
+    format!("{{{}}}", pairs.join(","))
 }
 
 fn sum<'a, K: Ord + Clone + 'a>(
@@ -112,7 +123,7 @@ fn sum<'a, K: Ord + Clone + 'a>(
 }
 
 /// The page of `/metrics`.
-pub(crate) fn render(process: &ProcessReport, shards: &[ShardReport]) -> String {
+pub(crate) fn render(process: &ProcessReport, shards: &[ShardReport], ends: &LogEnds) -> String {
     let mut page = Page {
         text: String::with_capacity(16 << 10),
     };
@@ -121,6 +132,7 @@ pub(crate) fn render(process: &ProcessReport, shards: &[ShardReport]) -> String 
     render_requests(&mut page, shards);
     render_storage(&mut page, shards);
     render_cleaner(&mut page, shards);
+    groups::render(&mut page, shards, ends);
     page.text
 }
 
@@ -540,7 +552,8 @@ mod tests {
             flush: flush.snapshot(),
             ..ShardReport::default()
         };
-        let page = render(&ProcessReport::default(), &[shard.clone(), shard]);
+        let shards = [shard.clone(), shard];
+        let page = render(&ProcessReport::default(), &shards, &LogEnds::new());
         let mut names = BTreeSet::new();
         for line in page.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {

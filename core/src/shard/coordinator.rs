@@ -1,11 +1,13 @@
 //! The shell of the group coordinators: one for each partition of `__consumer_offsets` that this shard owns. Loads it from the
 //! partition's log, appends what it decides as one batch each, and says when that is committed.
 //!
-//! Decides nothing about a group. A coordinator whose append has an unknown end is dropped: who asks is told to look elsewhere.
+//! Decides nothing about a group. A coordinator whose append has an unknown end is dropped, and loaded anew once all its appends have
+//! an end: meanwhile, who asks is told to try again. One whose log takes and gives nothing any more stays away.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rinka_storage::offset::Offset;
@@ -17,20 +19,30 @@ use super::Shard;
 use super::partition::{Partition, PartitionError};
 use super::promise::{Promise, Promised, promise};
 use crate::config::broker::BrokerConfig;
+use crate::config::group::GroupOverrides;
 use crate::controller::topic_name::CONSUMER_OFFSETS;
 use crate::coordinator::group::consumer::topics_view::TopicsView;
+use crate::coordinator::group::counters::Counters;
 use crate::coordinator::group::error::AppendFailure;
 use crate::coordinator::group::placement::partition_of;
 use crate::coordinator::group::records::EncodedRecord;
 use crate::coordinator::group::request::Time;
 use crate::coordinator::group::response::Response;
 use crate::coordinator::group::settings::Settings;
-use crate::coordinator::group::{Action, AppendId, Coordinator};
+use crate::coordinator::group::{Action, AppendId, Coordinator, Generations};
 use crate::metadata::delta::MetadataDelta;
 use crate::metadata::image::MetadataImage;
+use crate::metrics::groups::{GroupsReport, POSITIONS_MAX};
 
 /// Bytes of the log that are read at once while it is loaded.
 const LOAD_BYTES: usize = 1 << 20;
+
+/// The pause before a log that could not be read is tried again: the first, and the longest.
+const LOAD_RETRY: Duration = Duration::from_millis(500);
+const LOAD_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether what was appended to a log that is to be loaded has come to its end.
+const LOAD_POLL: Duration = Duration::from_millis(10);
 
 /// Whom the coordinator answers.
 pub(crate) type Token = Promise<Response>;
@@ -49,14 +61,22 @@ pub(crate) enum CoordinatorUnavailable {
 
 /// All coordinators of a shard, by their partition.
 pub(crate) struct Coordinators {
-    settings: Settings,
+    settings: RefCell<Settings>,
+    /// What the settings were made of.
+    configured_by: RefCell<Option<ConfiguredBy>>,
     partitions: RefCell<BTreeMap<i32, Rc<PartitionCoordinator>>>,
     /// Those whose logs are still to be read, one after another.
     to_load: RefCell<VecDeque<Rc<PartitionCoordinator>>>,
     loading: Cell<bool>,
     /// The first deadline of any of them.
     next_deadline: Cell<Option<Duration>>,
+    /// What those counted that are gone.
+    counted_before: Cell<Counters>,
+    failed_loads: Cell<u64>,
 }
+
+/// The broker's configuration, and those of single groups.
+type ConfiguredBy = (Arc<BrokerConfig>, Arc<BTreeMap<String, GroupOverrides>>);
 
 struct PartitionCoordinator {
     partition: Rc<Partition>,
@@ -64,6 +84,10 @@ struct PartitionCoordinator {
     /// Batches on their way to the disk, in order.
     appends: RefCell<VecDeque<(AppendId, Committed)>>,
     resolving: Cell<bool>,
+    /// What the former coordinator had told of.
+    generations: RefCell<Generations>,
+    /// Loads that failed since the last one that did not.
+    failed_loads: Cell<u32>,
 }
 
 type Committed = Promised<Result<(), PartitionError>>;
@@ -77,11 +101,14 @@ enum State {
 impl Coordinators {
     pub(crate) fn new(config: &BrokerConfig) -> Self {
         Self {
-            settings: Settings::new(&config.group, &config.offsets),
+            settings: RefCell::new(Settings::new(config, &BTreeMap::new())),
+            configured_by: RefCell::default(),
             partitions: RefCell::default(),
             to_load: RefCell::default(),
             loading: Cell::new(false),
             next_deadline: Cell::new(None),
+            counted_before: Cell::default(),
+            failed_loads: Cell::new(0),
         }
     }
 
@@ -164,6 +191,38 @@ impl Shard {
         Ok(results)
     }
 
+    /// What the coordinators of this shard come to.
+    pub(super) async fn report_groups(&self) -> GroupsReport {
+        let mut report = GroupsReport {
+            counters: self.coordinators.counted_before.get(),
+            failed_loads: self.coordinators.failed_loads.get(),
+            ..GroupsReport::default()
+        };
+        for coordinator in self.coordinators.all() {
+            rinka_reactor::yield_if_needed().await;
+            match &*coordinator.state.borrow() {
+                State::Running(coordinator) => {
+                    let (classic, consumer) = coordinator.census();
+                    let room = POSITIONS_MAX - report.positions.len();
+                    let mut positions = coordinator.committed_positions();
+                    report.positions.extend(positions.by_ref().take(room));
+                    report.add(&GroupsReport {
+                        classic,
+                        consumer,
+                        offsets: coordinator.offset_count() as u64,
+                        counters: coordinator.counters(),
+                        active: 1,
+                        positions_left_out: positions.count() as u64,
+                        ..GroupsReport::default()
+                    });
+                }
+                State::Loading => report.loading += 1,
+                State::Gone => report.failed += 1,
+            }
+        }
+        report
+    }
+
     fn coordinator(
         &self,
         partition: i32,
@@ -202,21 +261,25 @@ impl Shard {
                 state: RefCell::new(State::Loading),
                 appends: RefCell::default(),
                 resolving: Cell::new(false),
+                generations: RefCell::default(),
+                failed_loads: Cell::new(0),
             });
             let all = &self.coordinators.partitions;
             all.borrow_mut().insert(partition, Rc::clone(&coordinator));
             if coordinator.is_empty() {
-                let nothing = Coordinator::new(self.coordinators.settings.clone());
+                let nothing = Coordinator::new(self.coordinators.settings.borrow().clone());
                 coordinator.run(self, nothing);
             } else {
-                self.coordinators
-                    .to_load
-                    .borrow_mut()
-                    .push_back(coordinator);
+                self.load_later(coordinator);
             }
         }
-        let is_left = !self.coordinators.to_load.borrow().is_empty();
-        if is_left && !self.coordinators.loading.replace(true) {
+    }
+
+    /// Its log is read when those before it have been.
+    fn load_later(self: &Rc<Self>, coordinator: Rc<PartitionCoordinator>) {
+        let to_load = &self.coordinators.to_load;
+        to_load.borrow_mut().push_back(coordinator);
+        if !self.coordinators.loading.replace(true) {
             let shard = Rc::clone(self);
             rinka_reactor::spawn(async move { shard.load_coordinators().await }).detach();
         }
@@ -237,22 +300,43 @@ impl Shard {
                         coordinator.partition.name.partition,
                         (self.now() - started).as_millis()
                     );
+                    coordinator.failed_loads.set(0);
                     coordinator.run(self, loaded);
                 }
-                Err(reason) => {
-                    log::error!(
-                        "the groups of {CONSUMER_OFFSETS}-{} cannot be served until the next start: {reason}",
-                        coordinator.partition.name.partition
-                    );
+                Err(_) if !coordinator.can_come_back(self) => {
                     *coordinator.state.borrow_mut() = State::Gone;
+                }
+                Err(reason) => {
+                    let failed_loads = &self.coordinators.failed_loads;
+                    failed_loads.set(failed_loads.get() + 1);
+                    // Until it is tried again it is as if another broker had to be found; and who lists groups is told of the others.
+                    *coordinator.state.borrow_mut() = State::Gone;
+                    let failed = coordinator.failed_loads.get();
+                    coordinator.failed_loads.set(failed.saturating_add(1));
+                    let pause = LOAD_RETRY_MAX.min(LOAD_RETRY * 2_u32.pow(failed.min(6)));
+                    log::error!(
+                        "the groups of {CONSUMER_OFFSETS}-{} cannot be served, the next try is in {} ms: {reason}",
+                        coordinator.partition.name.partition,
+                        pause.as_millis()
+                    );
+                    let shard = Rc::clone(self);
+                    rinka_reactor::spawn(async move {
+                        rinka_reactor::sleep(pause).await;
+                        if coordinator.can_come_back(&shard) {
+                            *coordinator.state.borrow_mut() = State::Loading;
+                            shard.load_later(coordinator);
+                        }
+                    })
+                    .detach();
                 }
             }
         }
         self.coordinators.loading.set(false);
     }
 
-    /// Topics came, went or changed.
+    /// Topics came, went or changed, or what is configured did.
     pub(super) fn tell_coordinators(self: &Rc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
+        self.configure_coordinators(image);
         if delta.is_empty() {
             return;
         }
@@ -265,6 +349,27 @@ impl Shard {
                 }
             });
         }
+    }
+
+    fn configure_coordinators(self: &Rc<Self>, image: &MetadataImage) {
+        let config = self.config();
+        let configured_by = self.coordinators.configured_by.borrow();
+        let is_the_same = configured_by.as_ref().is_some_and(|(broker, groups)| {
+            Arc::ptr_eq(broker, &config) && Arc::ptr_eq(groups, image.group_configs())
+        });
+        drop(configured_by);
+        if is_the_same {
+            return;
+        }
+        let settings = Settings::new(&config, image.group_configs());
+        for coordinator in self.coordinators.all() {
+            coordinator.turn(self, |(coordinator, _, _)| {
+                coordinator.on_settings_changed(settings.clone());
+            });
+        }
+        *self.coordinators.settings.borrow_mut() = settings;
+        let by = (config, Arc::clone(image.group_configs()));
+        *self.coordinators.configured_by.borrow_mut() = Some(by);
     }
 
     /// The partition is gone.
@@ -314,7 +419,13 @@ impl Shard {
 
 impl PartitionCoordinator {
     fn is_empty(&self) -> bool {
-        self.partition.log_start() == self.partition.high_watermark()
+        self.partition.log_start() == self.partition.log.borrow().end()
+    }
+
+    /// Whether its log can be read again: a disk that failed is not trusted before the next start, and who ends needs no groups.
+    fn can_come_back(&self, shard: &Shard) -> bool {
+        let is_offline = self.partition.closed.get() || shard.store.failure().is_some();
+        !is_offline && !shard.stopping()
     }
 
     fn next_deadline(&self) -> Option<Duration> {
@@ -327,7 +438,12 @@ impl PartitionCoordinator {
     /// Replays the whole log.
     async fn load(&self, shard: &Rc<Shard>) -> Result<Coordinator<Token>, String> {
         let partition = &self.partition;
-        let mut coordinator = Coordinator::new(shard.coordinators.settings.clone());
+        // What was appended before, and may yet be committed, belongs to what there is.
+        let end = partition.log.borrow().end();
+        while partition.high_watermark() < end && self.can_come_back(shard) {
+            rinka_reactor::sleep(LOAD_POLL).await;
+        }
+        let mut coordinator = Coordinator::new(shard.coordinators.settings.borrow().clone());
         let mut offset = partition.log_start();
         while offset < partition.high_watermark() && !partition.closed.get() {
             let limit = partition.high_watermark();
@@ -371,6 +487,9 @@ impl PartitionCoordinator {
 
     fn run(self: &Rc<Self>, shard: &Rc<Shard>, mut coordinator: Coordinator<Token>) {
         coordinator.on_topics_changed(view(&shard.image.borrow()));
+        // They may have become others while the log was read.
+        coordinator.on_settings_changed(shard.coordinators.settings.borrow().clone());
+        coordinator.go_on_from(&self.generations.take());
         let gone = self.partition.closed.get() || shard.stopping();
         *self.state.borrow_mut() = match gone {
             true => State::Gone,
@@ -437,6 +556,7 @@ impl PartitionCoordinator {
 
     /// Tells the coordinator what became of its appends, until none is under way.
     async fn resolve(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let mut is_lost = false;
         loop {
             let next = self.appends.borrow_mut().pop_front();
             let Some((id, committed)) = next else {
@@ -446,16 +566,33 @@ impl PartitionCoordinator {
                 Some(Ok(())) => self.turn(shard, |(coordinator, time, out)| {
                     coordinator.on_committed(id, time, out);
                 }),
-                // Whether the records are in the log nobody knows: whoever loads it will.
-                Some(Err(_)) | None => self.unload(shard),
+                // Whether the records are in the log nobody knows: whoever loads it will. Those that were appended behind them have to
+                // come to their ends first, and what becomes of them concerns nobody any more.
+                Some(Err(_)) | None => {
+                    is_lost = true;
+                    self.unload(shard);
+                }
             }
         }
         self.resolving.set(false);
+        if is_lost && self.can_come_back(shard) {
+            log::warn!(
+                "the groups of {CONSUMER_OFFSETS}-{} are loaded anew: an append had an unknown end",
+                self.partition.name.partition
+            );
+            *self.state.borrow_mut() = State::Loading;
+            shard.load_later(Rc::clone(self));
+        }
     }
 
     fn unload(self: &Rc<Self>, shard: &Rc<Shard>) {
         self.turn(shard, |(coordinator, time, out)| {
-            coordinator.on_unloaded(time, out)
+            let counted = &shard.coordinators.counted_before;
+            let mut counters = counted.get();
+            counters.add(&coordinator.counters());
+            counted.set(counters);
+            self.generations.replace(coordinator.generations());
+            coordinator.on_unloaded(time, out);
         });
         *self.state.borrow_mut() = State::Gone;
     }

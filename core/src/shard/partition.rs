@@ -50,6 +50,10 @@ pub(crate) enum PartitionError {
     Stopping,
 }
 
+/// A client's timeout bounds the wait for other replicas, of which there are none. The flush of this one gets at least this long,
+/// where Kafka's own append has no bound at all: else a timeout of zero could never be met.
+pub(crate) const FLUSH_WAIT_MIN: Duration = Duration::from_secs(5);
+
 /// One partition's part of a produce request.
 #[derive(Clone, Debug)]
 pub(crate) struct ProducePart {
@@ -181,9 +185,10 @@ impl Partition {
                 }
                 // acks=1 waits as acks=all does: with one replica they are the same, and an answer always means durable.
                 let (give, wait) = promise();
+                let timeout = part.timeout.max(FLUSH_WAIT_MIN);
                 self.acks
                     .borrow_mut()
-                    .wait(end, shard.now() + part.timeout, give);
+                    .wait(end, shard.now() + timeout, give);
                 shard.note_wait(self);
                 PendingProduce::Waiting(wait, produced)
             }

@@ -2,8 +2,10 @@
 //!
 //! Only reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rinka_net::rejected::Rejected;
 use rinka_storage::topic_partition::TopicPartition;
@@ -11,12 +13,23 @@ use rinka_storage::topic_partition::TopicPartition;
 use super::Shard;
 use super::partition::Partition;
 use super::shard_map::METADATA;
+use crate::config::broker::Routing;
+use crate::metrics::groups::LogEnds;
 use crate::metrics::{ShardReport, TopicReport};
 
 /// Partitions looked at before others have their turn.
 const PARTITIONS_AT_ONCE: usize = 256;
 
 impl Shard {
+    /// The shards of the broker that clients of this one see: all of the node, or, under core routing, this one alone. What is told of a
+    /// broker is told of these, so that who asks every broker counts nothing twice.
+    pub(crate) fn of_broker(&self) -> Range<usize> {
+        match self.node.config.routing {
+            Routing::Node => 0..self.shards(),
+            Routing::Core => self.number..self.number + 1,
+        }
+    }
+
     /// Bytes of each log here, the metadata log's included.
     pub(crate) async fn log_sizes(self: Rc<Self>) -> Vec<(TopicPartition, u64)> {
         let partitions: Vec<Rc<Partition>> = self.partitions.borrow().values().cloned().collect();
@@ -28,6 +41,32 @@ impl Shard {
             sizes.push((partition.name, partition.log.borrow().size()));
         }
         sizes
+    }
+
+    /// Where the partitions end that are here, of those that are asked for: the first offsets that are not committed.
+    pub(crate) async fn log_ends(
+        self: Rc<Self>,
+        wanted: Arc<BTreeSet<(Arc<str>, i32)>>,
+    ) -> LogEnds {
+        let image = Arc::clone(&self.image.borrow());
+        let mut ends = LogEnds::new();
+        for (index, (topic, partition)) in wanted.iter().enumerate() {
+            if index % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
+                rinka_reactor::yield_if_needed().await;
+            }
+            let Some(known) = image.topic_named(topic) else {
+                continue;
+            };
+            let found = self.partition(TopicPartition {
+                topic_id: known.id,
+                partition: *partition,
+            });
+            if let Some(found) = found {
+                let end = found.high_watermark().0;
+                ends.insert((Arc::clone(topic), *partition), end);
+            }
+        }
+        ends
     }
 
     pub(crate) async fn report(self: Rc<Self>) -> ShardReport {
@@ -54,6 +93,7 @@ impl Shard {
                 }
             }
         }
+        let groups = self.report_groups().await;
         let sessions = self.fetch_sessions.borrow();
         let network = &self.connection_counters;
         let mut report = ShardReport {
@@ -81,6 +121,7 @@ impl Shard {
             doomed_files: self.doomed.borrow().len() as u64,
             fetch_sessions: sessions.len() as u64,
             fetch_session_partitions: sessions.partitions() as u64,
+            groups,
             cleaner: self.cleaner.report(self.now()),
             stalls: self.stalls(),
             offline_partitions,

@@ -15,7 +15,7 @@ use rinka_storage::store::RetiredSegment;
 use rinka_storage::topic_partition::TopicPartition;
 
 use super::Shard;
-use super::partition::{Partition, PartitionError};
+use super::partition::{FLUSH_WAIT_MIN, Partition, PartitionError};
 use super::shard_map::METADATA;
 
 /// How often the shard looks for files whose time has come.
@@ -221,7 +221,7 @@ impl Shard {
             durable.map_err(PartitionError::Append)
         };
         let too_late = async {
-            rinka_reactor::sleep(timeout).await;
+            rinka_reactor::sleep(timeout.max(FLUSH_WAIT_MIN)).await;
             Err(PartitionError::TimedOut)
         };
         futures_lite::future::or(durable, too_late).await?;

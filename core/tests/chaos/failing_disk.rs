@@ -4,14 +4,15 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rinka_net::wire::ApiKey;
 use rinka_net::wire::metadata::{MetadataRequest, MetadataResponse};
+use rinka_net::wire::{ApiKey, ErrorCode};
 
 use crate::fault_file_system::{FaultDisk, journals, segments};
 use crate::hammer::{self, Hammer, Load};
 use crate::large_batches::LargeBatches;
 use crate::support::admin::{create_topic, produce};
 use crate::support::broker::{Broker, BrokerSettings};
+use crate::support::groups::{commit_offset, fetch_offsets, wait_for_coordinator};
 use crate::support::random::Random;
 use crate::support::toolchain::skip;
 use crate::support::wire::Connection;
@@ -287,4 +288,67 @@ fn memory_mib(broker: &Broker, field: &str) -> u64 {
     let line = status.lines().find(|line| line.starts_with(field));
     let kib = line.and_then(|line| line.split_whitespace().nth(1));
     kib.expect("a line of it").parse::<u64>().expect("a number") / 1024
+}
+
+/// The files of the topic that offsets are kept in.
+fn offsets_segments(path: &str) -> bool {
+    path.contains("/__consumer_offsets-") && segments(path)
+}
+
+#[test]
+fn groups_whose_log_cannot_be_read_are_served_as_soon_as_it_can() {
+    let _alone = alone();
+    let disk = match FaultDisk::mount("groups on a failing disk") {
+        Ok(disk) => disk,
+        Err(absent) => return skip(&absent),
+    };
+    let mut broker = start_on(&disk);
+    create_topic(broker.bootstrap(), "orders", 1, &[]);
+    let groups = ["one", "two", "three", "four", "five"];
+    {
+        let mut connection = Connection::open(broker.bootstrap());
+        for (offset, group) in (1..).zip(groups) {
+            wait_for_coordinator(&mut connection, group);
+            let committed = commit_offset(&mut connection, group, ("orders", 0), offset);
+            assert_eq!(committed, ErrorCode::NONE);
+        }
+    }
+    broker.terminate();
+    // The next start needs nothing of them but the groups.
+    disk.fail_reads(offsets_segments);
+    broker.start_again();
+    disk.wait_for_failed_read();
+    broker.wait_until_printed(
+        "cannot be served, the next try is in",
+        Duration::from_secs(20),
+    );
+    let mut connection = Connection::open(broker.bootstrap());
+    let is_retriable = |code| {
+        matches!(
+            code,
+            ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        )
+    };
+    for group in groups {
+        let code = fetch_offsets(&mut connection, group, "orders", &[0]).error_code;
+        assert!(is_retriable(code), "{group}: {code}");
+        let code = commit_offset(&mut connection, group, ("orders", 0), 9);
+        assert!(is_retriable(code), "{group}: {code}");
+    }
+    // Groups of other partitions are served meanwhile.
+    let is_served = |name: String| {
+        let fetched = fetch_offsets(&mut connection, &name, "orders", &[0]);
+        !fetched.error_code.is_error()
+    };
+    assert!((0..20).map(|n| format!("elsewhere-{n}")).any(is_served));
+    disk.heal();
+    for (offset, group) in (1..).zip(groups) {
+        wait_for_coordinator(&mut connection, group);
+        let fetched = fetch_offsets(&mut connection, group, "orders", &[0]);
+        let found = fetched.topics[0].partitions[0].committed_offset;
+        assert_eq!(found, offset, "{group}");
+        let committed = commit_offset(&mut connection, group, ("orders", 0), 100 + offset);
+        assert_eq!(committed, ErrorCode::NONE);
+    }
+    broker.assert_running();
 }

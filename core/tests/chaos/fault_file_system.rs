@@ -62,6 +62,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Faults {
+    fail_reads: Option<Which>,
+    reads_failed: usize,
     fail_writes: Option<Which>,
     fail_next_flush: Option<Which>,
     writes_failed: usize,
@@ -70,6 +72,12 @@ struct Faults {
 }
 
 impl Faults {
+    fn read_fails(&mut self, path: &str) -> bool {
+        let fails = self.fail_reads.is_some_and(|which| which(path));
+        self.reads_failed += usize::from(fails);
+        fails
+    }
+
     fn write_fails(&mut self, path: &str) -> bool {
         let fails = self.fail_writes.is_some_and(|which| which(path));
         self.writes_failed += usize::from(fails);
@@ -190,6 +198,20 @@ impl FaultDisk {
 
     pub(crate) fn wait_for_failed_flush(&self) {
         self.wait_until("a flush", |state| state.faults.flushes_failed > 0);
+    }
+
+    /// Reads of these files fail with EIO, until it is healed.
+    pub(crate) fn fail_reads(&self, which: Which) {
+        self.state().faults.fail_reads = Some(which);
+    }
+
+    pub(crate) fn wait_for_failed_read(&self) {
+        self.wait_until("a read", |state| state.faults.reads_failed > 0);
+    }
+
+    /// From now on nothing fails.
+    pub(crate) fn heal(&self) {
+        self.state().faults = Faults::default();
     }
 
     /// Writes to these files fail with EIO, until the next boot.

@@ -26,12 +26,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use checker::Account;
 use hammer::{Acked, Hammer, Load};
+use rinka_net::wire::ErrorCode;
 use rinka_storage::record_batch::RecordBatchBuilder;
 use small_disk::SmallDisk;
 use support::admin::{create_topic, delete_topic, produce, try_to_delete_topic};
 use support::broker::{Broker, BrokerSettings};
+use support::groups::{commit_offset, fetch_offsets, wait_for_coordinator};
 use support::random::Random;
 use support::toolchain::skip;
+use support::wire::Connection;
 
 const LOAD: Load = Load {
     partitions: 4,
@@ -41,6 +44,7 @@ const LOAD: Load = Load {
 
 const TOPIC: &str = "crash";
 const BALLAST: &str = "ballast";
+const GROUP: &str = "readers";
 
 /// The journal of one shard takes 64 MiB of it, the reserve 80.
 const DISK_BYTES: u64 = 256 << 20;
@@ -75,6 +79,13 @@ fn a_full_disk_refuses_records_loses_none_and_takes_them_again() {
         1,
         &[("file.delete.delay.ms", "100")],
     );
+    let mut groups = Connection::open(broker.bootstrap());
+    wait_for_coordinator(&mut groups, GROUP);
+    let ballast_at = (BALLAST, 0);
+    assert_eq!(
+        commit_offset(&mut groups, GROUP, ballast_at, 1),
+        ErrorCode::NONE
+    );
     let hammer = Hammer::start(program, broker.bootstrap(), TOPIC, LOAD);
     hammer.wait_for_acks(1_000);
 
@@ -89,6 +100,16 @@ fn a_full_disk_refuses_records_loses_none_and_takes_them_again() {
         KAFKA_STORAGE_ERROR,
         "a small batch is refused too"
     );
+    // Commits are to be tried again, and offsets are told as before.
+    assert_eq!(
+        commit_offset(&mut groups, GROUP, ballast_at, 2),
+        ErrorCode::COORDINATOR_NOT_AVAILABLE
+    );
+    let offset = |groups: &mut Connection| {
+        let fetched = fetch_offsets(groups, GROUP, BALLAST, &[0]);
+        fetched.topics[0].partitions[0].committed_offset
+    };
+    assert_eq!(offset(&mut groups), 1);
     let mut acked = hammer.take_acks();
     let account = read_all(program, &broker, &acked);
     assert_in_order(&account, "while the disk is full");
@@ -104,8 +125,16 @@ fn a_full_disk_refuses_records_loses_none_and_takes_them_again() {
         "the disk is as full as before"
     );
 
+    let mut groups = Connection::open(broker.bootstrap());
+    wait_for_coordinator(&mut groups, GROUP);
+    assert_eq!(offset(&mut groups), 1);
     delete_topic(broker.bootstrap(), BALLAST);
     broker.wait_until_printed("there is space again", Duration::from_secs(30));
+    let hammered = (TOPIC, 0);
+    assert_eq!(
+        commit_offset(&mut groups, GROUP, hammered, 3),
+        ErrorCode::NONE
+    );
     hammer.wait_for_acks(1_000);
     acked.extend(hammer.finish());
     broker.assert_running();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fake_broker::{FakeBroker, Group, Member, State, TOPIC};
-use crate::run::{Running, rinka};
+use crate::run::{Running, fresh_name, rinka, rinka_with, shared};
 
 /// Partition 0 ends at 20, 1 at 1,000, 2 at 30; a classic group, one of the new protocol, one that is empty.
 fn state() -> State {
@@ -343,4 +343,199 @@ fn a_member_rejoins_when_the_group_shares_out_anew_and_leaves_when_interrupted()
     assert_eq!(broker.committed("readers")[&0], 22);
     let state = broker.state.lock().expect("no panic while held");
     assert_eq!(state.left, ["member-1"]);
+}
+
+/// A topic with this many partitions, ten records in each, whose values say where they are.
+fn filled_topic(bootstrap: &str, partitions: usize) -> String {
+    let topic = fresh_name("consumed");
+    let count = partitions.to_string();
+    rinka(
+        bootstrap,
+        &["topic", "create", &topic, "--partitions", &count],
+    )
+    .succeeded();
+    produce_to_all(bootstrap, &topic, partitions, 0..10);
+    topic
+}
+
+fn produce_to_all(
+    bootstrap: &str,
+    topic: &str,
+    partitions: usize,
+    numbers: std::ops::Range<usize>,
+) {
+    for partition in 0..partitions {
+        let lines = numbers
+            .clone()
+            .map(|number| format!("p{partition}n{number};\n"));
+        let lines: String = lines.collect();
+        let to = partition.to_string();
+        let arguments = ["produce", topic, "--partition", &to];
+        rinka_with(bootstrap, &arguments, lines.as_bytes()).succeeded();
+    }
+}
+
+#[test]
+fn a_member_of_either_protocol_goes_on_where_another_one_ended() {
+    let bootstrap = shared();
+    let topic = filled_topic(bootstrap, 3);
+    let group = fresh_name("readers");
+    let mut seen = Vec::new();
+    for (protocol, told) in [
+        (None, "epoch"),
+        (Some("classic"), "generation"),
+        (Some("consumer"), "epoch"),
+    ] {
+        let mut arguments = vec!["consume", &topic, "--group", &group, "--max", "10"];
+        if let Some(protocol) = protocol {
+            arguments.extend(["--group-protocol", protocol]);
+        }
+        let printed = rinka(bootstrap, &arguments).succeeded();
+        assert!(printed.remarks.contains(told), "{printed:?}");
+        seen.extend(printed.output.lines().map(str::to_owned));
+    }
+    assert_eq!(seen.len(), 30);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 30, "none is printed twice");
+}
+
+#[test]
+fn a_member_gives_up_what_moves_commits_it_and_takes_over_what_is_left() {
+    let bootstrap = shared();
+    let topic = filled_topic(bootstrap, 2);
+    let group = fresh_name("readers");
+    let arguments = [
+        "consume",
+        &topic,
+        "--group",
+        &group,
+        "--group-protocol",
+        "consumer",
+    ];
+    let mut first = Running::start(bootstrap, &arguments);
+    first.wait_for("p0n9;");
+    first.wait_for("p1n9;");
+    let mut second = Running::start(bootstrap, &arguments);
+    let members_with_one = || {
+        let described = rinka(
+            bootstrap,
+            &["group", "describe", &group, "--output", "json"],
+        );
+        let described = described.succeeded().json();
+        let text = described[0].to_string();
+        let members = described[0]["members"].as_array().cloned();
+        let members = members.unwrap_or_default();
+        assert!(members.len() <= 2, "{text}");
+        members
+            .iter()
+            .filter(|member| {
+                member["partitions"]
+                    .as_array()
+                    .is_some_and(|p| p.len() == 1)
+            })
+            .count()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    while members_with_one() < 2 {
+        assert!(std::time::Instant::now() < deadline, "they do not share");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    produce_to_all(bootstrap, &topic, 2, 10..20);
+    // Each has its own, from where the group was: nothing of the first ten comes again.
+    first.wait_for("n19;");
+    second.wait_for("n19;");
+    let (of_first, of_second) = (first.text(), second.text());
+    assert!(!of_second.contains("n9;"), "{of_second}");
+    let both = format!("{of_first}{of_second}");
+    for partition in 0..2 {
+        for number in 0..20 {
+            let record = format!("p{partition}n{number};");
+            assert_eq!(both.matches(&record).count(), 1, "{record}");
+        }
+    }
+    assert_eq!(first.interrupt(), 0);
+    // It left, so the other one has all without waiting for a session to end.
+    let began = std::time::Instant::now();
+    produce_to_all(bootstrap, &topic, 2, 20..21);
+    second.wait_for("p0n20;");
+    second.wait_for("p1n20;");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(second.interrupt(), 0);
+}
+
+#[test]
+fn a_group_is_configured_and_says_where_its_values_come_from() {
+    let bootstrap = shared();
+    let group = fresh_name("configured");
+    let config = |arguments: &[&str]| {
+        let whose = ["--group", &group];
+        rinka(
+            bootstrap,
+            &[&["config", arguments[0]], &whose[..], &arguments[1..]].concat(),
+        )
+    };
+    let key = "consumer.heartbeat.interval.ms";
+    config(&["set", &format!("{key}=7000")]).succeeded();
+    config(&["set", &format!("{key}=1")]).failed(1, "group.consumer.min.heartbeat.interval.ms");
+    config(&["set", "colour=red"]).failed(1, "colour");
+    let described = || {
+        let described = config(&["describe", "--output", "json"]).succeeded();
+        let rows = described.json().into_iter();
+        let of = |name: &str, row: &serde_json::Value| row[name].as_str().map(str::to_owned);
+        let rows = rows.map(|row| (of("key", &row), of("value", &row), of("source", &row)));
+        rows.collect::<Vec<_>>()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let row = |value: &str, source: &str| (text(key), text(value), text(source));
+    assert!(
+        described().contains(&row("7000", "group")),
+        "{:?}",
+        described()
+    );
+    config(&["delete", key]).succeeded();
+    assert!(
+        described().contains(&row("5000", "default")),
+        "{:?}",
+        described()
+    );
+}
+
+#[test]
+fn a_member_moves_nobody_to_the_newer_protocol_unless_it_is_told_to() {
+    let bootstrap = shared();
+    let topic = filled_topic(bootstrap, 2);
+    let group = fresh_name("readers");
+    let arguments = ["consume", &topic, "--group", &group, "--group-protocol"];
+    let classic = [&arguments[..], &["classic"]].concat();
+    let mut first = Running::start(bootstrap, &classic);
+    first.wait_for("p0n9;");
+    first.wait_for("p1n9;");
+    let kind = || {
+        let described = rinka(
+            bootstrap,
+            &["group", "describe", &group, "--output", "json"],
+        );
+        described.succeeded().json()[0]["kind"].clone()
+    };
+    let second = Running::start(bootstrap, &arguments[..4]);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(kind(), "classic");
+    assert_eq!(second.interrupt(), 0);
+    // Whoever says so moves them, and the member that is there already goes on.
+    let newer = [&arguments[..], &["consumer"]].concat();
+    let third = Running::start(bootstrap, &newer);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while kind() != "consumer" {
+        assert!(std::time::Instant::now() < deadline, "it is not moved");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(third.interrupt(), 0);
+    let left = std::time::Instant::now();
+    produce_to_all(bootstrap, &topic, 2, 10..11);
+    first.wait_for("p0n10;");
+    first.wait_for("p1n10;");
+    // Nobody waits for the session of a member that is not there any more, which is 45 s.
+    assert!(left.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(first.interrupt(), 0);
 }

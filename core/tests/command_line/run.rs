@@ -119,6 +119,11 @@ impl Running {
         }
     }
 
+    /// What it has printed so far, as far as it was waited for.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
     /// Ctrl-C, and its exit code.
     pub(crate) fn interrupt(mut self) -> i32 {
         let sent = Command::new("sh")

@@ -83,6 +83,12 @@ fn a_command_line_that_makes_no_sense_is_told_from_a_failure() {
         (&["topic", "create"], "TOPIC"),
         (&["topic", "alter", "t"], "nothing to change"),
         (
+            &["topic", "alter", "t", "--replication", "3"],
+            "stays as the topic was created",
+        ),
+        (&["serve", "--set", "log.dirs"], "KEY=VALUE"),
+        (&["consume", "t", "--group-protocol", "classic"], "--group"),
+        (
             &["topic", "create", "t", "--config", "novalue"],
             "KEY=VALUE",
         ),
@@ -118,6 +124,7 @@ fn what_is_not_there_is_said_with_what_to_do() {
     rinka(shared(), &["consume", "no-such-topic"]).failed(1, "rinka topic create no-such-topic");
     let name = topic("parts", &[]);
     rinka(shared(), &["consume", &name, "--partition", "3"]).failed(1, "has no partition 3");
+    rinka(shared(), &["dump", "no-such-file.log"]).failed(1, "there is no no-such-file.log");
 }
 
 /// Whether a producer makes a topic by naming it is the broker's own setting.

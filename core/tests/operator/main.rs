@@ -3,6 +3,7 @@
 //! The real binary, and a client of this repository's own codec.
 
 mod compaction;
+mod groups;
 mod limits;
 mod metrics;
 mod retention;

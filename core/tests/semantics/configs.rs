@@ -372,6 +372,15 @@ fn item_47_a_running_broker_is_configured_by_itself_and_with_all_others() {
         assert_eq!(change(&mut bench, BROKER, name, delete), ErrorCode::NONE);
     }
     of_topic(&mut bench, ("60000", DEFAULT));
+    // Nothing here listens to it, and tools set it all the same.
+    let relogin = "sasl.kerberos.min.time.before.relogin";
+    for operation in [
+        config(relogin, SET, Some("58000")),
+        config(relogin, DELETE, None),
+    ] {
+        let answer = change(&mut bench, BROKER, "1", vec![operation]);
+        assert_eq!(answer, ErrorCode::NONE);
+    }
     for (name, key, text) in [
         ("1", "node.id", "2"),
         ("1", "log.dirs", "/nowhere"),
@@ -406,7 +415,31 @@ fn item_47_a_group_has_a_configuration_of_its_own() {
     assert_eq!(seen, own);
     let listed = listed(&mut bench, 1, &[GROUP]);
     assert!(listed.contains(&(group.clone(), GROUP)), "{listed:?}");
-    for (key, text) in [(key, "1"), ("colour", "red")] {
+    let interval = "consumer.assignment.interval.ms";
+    for (key, text) in [(interval, "0"), (interval, "1500")] {
+        let configs = vec![config(key, SET, Some(text))];
+        assert_eq!(
+            change(&mut bench, GROUP, &group, configs),
+            ErrorCode::NONE,
+            "{key}={text}"
+        );
+    }
+    let shown = ("1500".to_owned(), OF_GROUP);
+    let seen = eventually(
+        || value(&mut bench, GROUP, &group, interval),
+        |seen| *seen == shown,
+    );
+    assert_eq!(seen, shown);
+    for (key, text) in [
+        (key, "1"),
+        (key, "60001"),
+        ("consumer.heartbeat.interval.ms", "15001"),
+        (interval, "15001"),
+        (interval, "-1"),
+        // The code of Kafka 4.3.0 has a name for it, and its definitions do not.
+        ("consumer.assignor.offload.enable", "false"),
+        ("colour", "red"),
+    ] {
         let configs = vec![config(key, SET, Some(text))];
         assert_eq!(
             change(&mut bench, GROUP, &group, configs),

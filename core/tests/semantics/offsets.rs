@@ -117,6 +117,10 @@ fn item_41_epochs_end_where_the_log_says() {
 }
 
 fn delete(bench: &mut Bench, offset: i64) -> DeleteRecordsPartitionResult {
+    delete_within(bench, offset, 30_000)
+}
+
+fn delete_within(bench: &mut Bench, offset: i64, timeout_ms: i32) -> DeleteRecordsPartitionResult {
     let request = DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
             name: Text::from(bench.topic.clone()),
@@ -125,7 +129,7 @@ fn delete(bench: &mut Bench, offset: i64) -> DeleteRecordsPartitionResult {
                 offset,
             }],
         }],
-        timeout_ms: 30_000,
+        timeout_ms,
     };
     let mut response: DeleteRecordsResponse =
         bench.connection.call(ApiKey::DeleteRecords, 2, &request);
@@ -150,6 +154,13 @@ fn item_48_records_are_deleted_up_to_an_offset_or_the_high_watermark() {
     );
     assert_eq!(delete(&mut bench, -1).low_watermark, 10);
     assert_eq!(found(&mut bench, -2), (-1, 10));
+    // Other replicas are what a client waits for, and there are none.
+    bench.produce(batch(5));
+    let at_once = delete_within(&mut bench, 12, 0);
+    assert_eq!(
+        (at_once.error_code, at_once.low_watermark),
+        (ErrorCode::NONE, 12)
+    );
     let mut compacted = Bench::new(&[("cleanup.policy", "compact")]);
     compacted.produce(batch(1));
     assert_eq!(

@@ -1,7 +1,15 @@
-//! What operators ask of partitions: CreatePartitions, DescribeTopicPartitions, DescribeLogDirs, ElectLeaders,
-//! ListPartitionReassignments and DescribeProducers.
+//! What operators ask of partitions: CreatePartitions, DescribeTopicPartitions, DescribeLogDirs, AlterReplicaLogDirs, ElectLeaders,
+//! AlterPartitionReassignments, ListPartitionReassignments and DescribeProducers.
 
 use rinka_net::wire::ErrorCode;
+use rinka_net::wire::alter_partition_reassignments::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
+    ReassignableTopic,
+};
+use rinka_net::wire::alter_replica_log_dirs::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirsResponse,
+};
 use rinka_net::wire::create_partitions::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsResponse,
     CreatePartitionsTopic,
@@ -274,6 +282,85 @@ fn a_leader_that_leads_needs_no_election() {
     assert_eq!(all.error_code, ErrorCode::NONE);
     let mut told = all.replica_election_results.iter();
     assert!(told.all(|topic| topic.partition_result.is_empty()));
+}
+
+fn alter(
+    bench: &mut Bench,
+    topic: &str,
+    partition_index: i32,
+    replicas: Option<&[i32]>,
+) -> ErrorCode {
+    let request = AlterPartitionReassignmentsRequest {
+        timeout_ms: 30_000,
+        topics: vec![ReassignableTopic {
+            name: Text::from(topic.to_owned()),
+            partitions: vec![ReassignablePartition {
+                partition_index,
+                replicas: replicas.map(<[i32]>::to_vec),
+            }],
+        }],
+        ..Default::default()
+    };
+    let response: AlterPartitionReassignmentsResponse =
+        bench
+            .connection
+            .call(ApiKey::AlterPartitionReassignments, 1, &request);
+    assert_eq!(response.error_code, ErrorCode::NONE);
+    response.responses[0].partitions[0].error_code
+}
+
+#[test]
+fn a_partition_stays_on_its_broker_and_on_no_other() {
+    let mut bench = Bench::new(&[]);
+    let topic = bench.topic.clone();
+    let page = page(&mut bench, &[&topic], 1, None);
+    let here = page.topics[0].partitions[0].leader_id;
+    for (partition, replicas, expected) in [
+        (0, Some(&[here][..]), ErrorCode::NONE),
+        (0, None, ErrorCode::NO_REASSIGNMENT_IN_PROGRESS),
+        (0, Some(&[]), ErrorCode::INVALID_REPLICA_ASSIGNMENT),
+        (
+            0,
+            Some(&[here, here]),
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        ),
+        (0, Some(&[4_711]), ErrorCode::INVALID_REPLICA_ASSIGNMENT),
+        (9, Some(&[here]), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    ] {
+        let answer = alter(&mut bench, &topic, partition, replicas);
+        assert_eq!(answer, expected, "{partition} {replicas:?}");
+    }
+    let answer = alter(&mut bench, "never-made", 0, Some(&[here]));
+    assert_eq!(answer, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+#[test]
+fn a_replica_is_put_into_the_directory_that_it_is_in() {
+    let mut bench = Bench::new(&[]);
+    let topic = bench.topic.clone();
+    let here = log_dirs(&mut bench, None).results[0].log_dir.clone();
+    let mut put = |path: &Text, topic: &str, partition: i32| {
+        let request = AlterReplicaLogDirsRequest {
+            dirs: vec![AlterReplicaLogDir {
+                path: path.clone(),
+                topics: vec![AlterReplicaLogDirTopic {
+                    name: Text::from(topic.to_owned()),
+                    partitions: vec![partition],
+                }],
+            }],
+        };
+        let response: AlterReplicaLogDirsResponse =
+            bench
+                .connection
+                .call(ApiKey::AlterReplicaLogDirs, 2, &request);
+        response.results[0].partitions[0].error_code
+    };
+    assert_eq!(put(&here, &topic, 0), ErrorCode::NONE);
+    let elsewhere = Text::from("/nowhere");
+    assert_eq!(put(&elsewhere, &topic, 0), ErrorCode::LOG_DIR_NOT_FOUND);
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    assert_eq!(put(&here, &topic, 9), unknown);
+    assert_eq!(put(&here, "never-made", 0), unknown);
 }
 
 #[test]

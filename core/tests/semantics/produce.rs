@@ -198,6 +198,20 @@ fn item_21_only_three_kinds_of_acks() {
 }
 
 #[test]
+fn item_21_a_client_s_timeout_is_for_other_replicas_and_there_are_none() {
+    let mut bench = Bench::new(&[]);
+    for acks in [1, -1] {
+        let request = ProduceRequest {
+            timeout_ms: 0,
+            ..bench.produce_request(acks, Some(batch(1)))
+        };
+        let response: ProduceResponse = bench.connection.call(ApiKey::Produce, 9, &request);
+        let answer = &response.responses[0].partition_responses[0];
+        assert_eq!(answer.error_code, ErrorCode::NONE, "acks {acks}");
+    }
+}
+
+#[test]
 fn item_22_no_ack_is_no_answer_and_a_failure_ends_the_connection() {
     let mut bench = Bench::new(&[]);
     let request = bench.produce_request(0, Some(batch(2)));

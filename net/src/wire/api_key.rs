@@ -118,11 +118,13 @@ api_keys! {
     DeleteAcls = 31, versions 1 to 3, flexible 2, served;
     DescribeConfigs = 32, versions 1 to 4, flexible 4, served;
     AlterConfigs = 33, versions 0 to 2, flexible 2, served;
+    AlterReplicaLogDirs = 34, versions 1 to 2, flexible 2, served;
     DescribeLogDirs = 35, versions 1 to 4, flexible 2, served;
     CreatePartitions = 37, versions 0 to 3, flexible 2, served;
     DeleteGroups = 42, versions 0 to 2, flexible 2, served;
     ElectLeaders = 43, versions 0 to 2, flexible 2, served;
     IncrementalAlterConfigs = 44, versions 0 to 1, flexible 1, served;
+    AlterPartitionReassignments = 45, versions 0 to 1, flexible 0, served;
     ListPartitionReassignments = 46, versions 0 to 0, flexible 0, served;
     OffsetDelete = 47, versions 0 to 0, flexible never, served;
     DescribeClientQuotas = 48, versions 0 to 1, flexible 1, served;

@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use rinka_net::wire::alter_client_quotas::AlterClientQuotasRequest;
 use rinka_net::wire::alter_configs::AlterConfigsRequest;
+use rinka_net::wire::alter_partition_reassignments::AlterPartitionReassignmentsRequest;
+use rinka_net::wire::alter_replica_log_dirs::AlterReplicaLogDirsRequest;
 use rinka_net::wire::api_versions::ApiVersionsRequest;
 use rinka_net::wire::consumer_group_describe::ConsumerGroupDescribeRequest;
 use rinka_net::wire::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
@@ -89,11 +91,15 @@ pub(crate) fn check(bytes: &[u8]) {
         ApiKey::DeleteAcls => body::<DeleteAclsRequest>(reader, version),
         ApiKey::DescribeConfigs => body::<DescribeConfigsRequest>(reader, version),
         ApiKey::AlterConfigs => body::<AlterConfigsRequest>(reader, version),
+        ApiKey::AlterReplicaLogDirs => body::<AlterReplicaLogDirsRequest>(reader, version),
         ApiKey::DescribeLogDirs => body::<DescribeLogDirsRequest>(reader, version),
         ApiKey::CreatePartitions => body::<CreatePartitionsRequest>(reader, version),
         ApiKey::DeleteGroups => body::<DeleteGroupsRequest>(reader, version),
         ApiKey::ElectLeaders => body::<ElectLeadersRequest>(reader, version),
         ApiKey::IncrementalAlterConfigs => body::<IncrementalAlterConfigsRequest>(reader, version),
+        ApiKey::AlterPartitionReassignments => {
+            body::<AlterPartitionReassignmentsRequest>(reader, version)
+        }
         ApiKey::ListPartitionReassignments => {
             body::<ListPartitionReassignmentsRequest>(reader, version)
         }

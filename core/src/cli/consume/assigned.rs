@@ -47,6 +47,11 @@ impl Assigned {
         self.partitions.remove(at);
     }
 
+    /// Only these are left.
+    pub(super) fn retain(&mut self, kept: &BTreeSet<TopicPartition>) {
+        self.partitions.retain(|at, _| kept.contains(at));
+    }
+
     pub(super) fn knows(&self, at: &TopicPartition) -> bool {
         self.partitions.contains_key(at)
     }

@@ -1,69 +1,85 @@
-//! A member of a classic consumer group: joins, says that it lives, commits, leaves (KIP-62, KIP-345, KIP-394).
+//! A member of a group, whichever protocol it speaks: what consuming has to know of it.
 //!
-//! One thread: heartbeats are sent between fetches, in time as long as whoever reads the output reads on.
+//! Decides the protocol; what a member says and when is in the file of each.
+
+mod classic;
+mod consumer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
-use rinka_net::wire::heartbeat::{HeartbeatRequest, HeartbeatResponse};
-use rinka_net::wire::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
-use rinka_net::wire::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity};
-use rinka_net::wire::sync_group::{
-    SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
-};
-use rinka_net::wire::{ApiKey, ErrorCode, Text};
+use clap::ValueEnum;
 
-use super::range;
-use crate::cli::client::{Client, Deadline, TopicPartition, explain};
-use crate::cli::failure::{Failure, Result, failed};
-use crate::cli::group::consumer_protocol;
-use crate::cli::group::offsets::{Committer, commit, committed};
+use self::classic::ClassicMember;
+use self::consumer::{ConsumerMember, Joined};
+use crate::cli::client::{Client, TopicPartition};
+use crate::cli::failure::{Result, failed};
+use crate::cli::group::has_classic_members;
+use crate::cli::group::offsets::committed;
 use crate::cli::output::{counted, printable, remark};
 
-/// Without a heartbeat for so long the group goes on without us.
-const SESSION_TIMEOUT_MS: i32 = 45_000;
+/// The protocols of groups, by Kafka's words for its `group.protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GroupProtocol {
+    /// The newer one (KIP-848): the broker assigns, and only partitions that move are given up
+    Consumer,
+    /// The older one, with the range assignor: at every rebalance all partitions are given up
+    Classic,
+}
 
-/// How long others may take to rejoin.
-const REBALANCE_TIMEOUT_MS: i32 = 60_000;
-
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
-
-/// The one assignor that we know.
-const ASSIGNOR: &str = "range";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a member has to do before it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Good,
-    /// The group is sharing out anew.
+    /// All partitions are given up, or lost, and it has to join.
     Rejoin,
+    /// Exactly these are to be ours: others are given up, and that is acknowledged.
+    Assigned(BTreeSet<TopicPartition>),
 }
 
 pub(super) struct Member {
     group: String,
-    /// Empty until the coordinator has given one.
-    id: String,
-    generation: i32,
-    joined: bool,
-    heartbeat: Instant,
+    /// Somebody wants this protocol and no other.
+    is_chosen: bool,
+    speaker: Speaker,
+}
+
+enum Speaker {
+    Classic(ClassicMember),
+    Consumer(ConsumerMember),
 }
 
 impl Member {
-    pub(super) fn new(group: String) -> Self {
-        Self {
+    /// Without a protocol it is the newer one, where the group's coordinator offers it and nobody would be moved to it by our coming.
+    pub(super) fn new(
+        client: &mut Client,
+        group: String,
+        protocol: Option<GroupProtocol>,
+    ) -> Result<Self> {
+        let deadline = client.deadline();
+        let is_newer = match protocol {
+            Some(GroupProtocol::Classic) => false,
+            Some(GroupProtocol::Consumer) => {
+                if !ConsumerMember::is_offered(client, &group, deadline)? {
+                    return failed(
+                        "the broker does not offer the group protocol `consumer` (KIP-848): --group-protocol classic does without it",
+                    );
+                }
+                true
+            }
+            None => {
+                ConsumerMember::is_offered(client, &group, deadline)?
+                    && !has_classic_members(client, &group, deadline)?
+            }
+        };
+        let speaker = match is_newer {
+            true => Speaker::Consumer(ConsumerMember::new(group.clone())),
+            false => Speaker::Classic(ClassicMember::new(group.clone())),
+        };
+        Ok(Self {
             group,
-            id: String::new(),
-            generation: -1,
-            joined: false,
-            heartbeat: Instant::now(),
-        }
-    }
-
-    fn committer(&self) -> Committer<'_> {
-        Committer {
-            group: &self.group,
-            generation: self.generation,
-            member: &self.id,
-        }
+            is_chosen: protocol.is_some(),
+            speaker,
+        })
     }
 
     /// Joins or rejoins, and returns the partitions that are ours then.
@@ -72,191 +88,46 @@ impl Member {
         client: &mut Client,
         topics: &[String],
     ) -> Result<BTreeSet<TopicPartition>> {
-        loop {
-            let response = self.join_once(client, topics)?;
-            let Some(response) = response else { continue };
-            self.generation = response.generation_id;
-            self.id = response.member_id.to_string();
-            let assignments = if *response.leader == *self.id && !response.skip_assignment {
-                self.lead(client, &response)?
-            } else {
-                Vec::new()
-            };
-            if let Some(partitions) = self.sync(client, assignments)? {
-                self.joined = true;
-                self.heartbeat = Instant::now();
-                let count = i64::try_from(partitions.len()).unwrap_or(i64::MAX);
-                let count = counted(count, "partition");
-                let (group, generation) = (printable(&self.group), self.generation);
+        let member = match &mut self.speaker {
+            Speaker::Classic(member) => return member.join(client, topics),
+            Speaker::Consumer(member) => member,
+        };
+        match member.join(client, topics)? {
+            Joined::Member(partitions) => Ok(partitions),
+            Joined::Refused(reason) if self.is_chosen => failed(reason),
+            Joined::Refused(reason) => {
                 remark(format_args!(
-                    "rinka: in group {group}, generation {generation}, with {count}"
+                    "rinka: {reason}; going on with the classic protocol"
                 ));
-                return Ok(partitions);
+                let mut member = ClassicMember::new(self.group.clone());
+                let partitions = member.join(client, topics);
+                self.speaker = Speaker::Classic(member);
+                partitions
             }
         }
     }
 
-    /// Nothing when it must be tried again at once.
-    fn join_once(
+    /// Says that it lives, if it is time to, and what it subscribes to, if that is other than before.
+    pub(super) fn heartbeat(&mut self, client: &mut Client, topics: &[String]) -> Result<Standing> {
+        match &mut self.speaker {
+            Speaker::Classic(member) => member.heartbeat(client, topics),
+            Speaker::Consumer(member) => member.heartbeat(client, topics),
+        }
+    }
+
+    /// Says that these are what it has, and nothing else any more.
+    pub(super) fn acknowledge(
         &mut self,
         client: &mut Client,
-        topics: &[String],
-    ) -> Result<Option<JoinGroupResponse>> {
-        let request = JoinGroupRequest {
-            group_id: self.group.clone().into(),
-            session_timeout_ms: SESSION_TIMEOUT_MS,
-            rebalance_timeout_ms: REBALANCE_TIMEOUT_MS,
-            member_id: self.id.clone().into(),
-            protocol_type: Text::from("consumer"),
-            protocols: vec![JoinGroupRequestProtocol {
-                name: Text::from(ASSIGNOR),
-                metadata: consumer_protocol::write_subscription(topics),
-            }],
-            ..Default::default()
-        };
-        // The answer comes when all members are there.
-        let patience = Duration::from_millis(REBALANCE_TIMEOUT_MS.unsigned_abs().into());
-        let deadline = Deadline::after(patience + client.deadline().left());
-        let response: JoinGroupResponse = client.ask_coordinator(
-            &self.group,
-            ApiKey::JoinGroup,
-            i16::MAX,
-            &request,
-            |response: &JoinGroupResponse| response.error_code,
-            deadline,
-        )?;
-        match response.error_code {
-            ErrorCode::NONE => Ok(Some(response)),
-            ErrorCode::MEMBER_ID_REQUIRED => {
-                self.id = response.member_id.to_string();
-                Ok(None)
-            }
-            ErrorCode::UNKNOWN_MEMBER_ID if !self.id.is_empty() => {
-                self.id.clear();
-                Ok(None)
-            }
-            ErrorCode::REBALANCE_IN_PROGRESS => Ok(None),
-            code => failed(format!(
-                "group {} cannot be joined: {}",
-                printable(&self.group),
-                explain(code, None)
-            )),
+        owned: BTreeSet<TopicPartition>,
+    ) -> Result<Standing> {
+        match &mut self.speaker {
+            Speaker::Classic(_) => Ok(Standing::Good),
+            Speaker::Consumer(member) => member.acknowledge(client, owned),
         }
     }
 
-    /// Shares out the partitions among all members.
-    fn lead(
-        &self,
-        client: &mut Client,
-        response: &JoinGroupResponse,
-    ) -> Result<Vec<SyncGroupRequestAssignment>> {
-        let mut members = BTreeMap::new();
-        for member in &response.members {
-            // Whoever's subscription cannot be read gets nothing, and does not keep the others from theirs.
-            let topics = consumer_protocol::subscription(&member.metadata).unwrap_or_default();
-            members.insert(member.member_id.to_string(), topics);
-        }
-        let topics: BTreeSet<&String> = members.values().flatten().collect();
-        let topics: Vec<String> = topics.into_iter().cloned().collect();
-        let deadline = client.deadline();
-        let metadata = client.metadata(Some(&topics), deadline)?;
-        let partitions = metadata
-            .topics
-            .iter()
-            .map(|(name, topic)| (name.clone(), topic.partitions.keys().copied().collect()))
-            .collect();
-        let assigned = range::assign(&members, &partitions).into_iter();
-        let assignments = assigned.map(|(member, partitions)| SyncGroupRequestAssignment {
-            member_id: Text::from(member),
-            assignment: consumer_protocol::write_assignment(&partitions),
-        });
-        Ok(assignments.collect())
-    }
-
-    /// Nothing when it must be joined again.
-    fn sync(
-        &mut self,
-        client: &mut Client,
-        assignments: Vec<SyncGroupRequestAssignment>,
-    ) -> Result<Option<BTreeSet<TopicPartition>>> {
-        let request = SyncGroupRequest {
-            group_id: self.group.clone().into(),
-            generation_id: self.generation,
-            member_id: self.id.clone().into(),
-            protocol_type: Some(Text::from("consumer")),
-            protocol_name: Some(Text::from(ASSIGNOR)),
-            assignments,
-            ..Default::default()
-        };
-        let patience = Duration::from_millis(REBALANCE_TIMEOUT_MS.unsigned_abs().into());
-        let deadline = Deadline::after(patience + client.deadline().left());
-        let response: SyncGroupResponse = client.ask_coordinator(
-            &self.group,
-            ApiKey::SyncGroup,
-            i16::MAX,
-            &request,
-            |response: &SyncGroupResponse| response.error_code,
-            deadline,
-        )?;
-        let group = printable(&self.group);
-        match response.error_code {
-            ErrorCode::NONE => match consumer_protocol::assignment(&response.assignment) {
-                Ok(partitions) => Ok(Some(partitions)),
-                Err(error) => failed(format!(
-                    "group {group}: our assignment cannot be read: {error}"
-                )),
-            },
-            code if self.must_rejoin(code) => Ok(None),
-            code => failed(format!("group {group}: {}", explain(code, None))),
-        }
-    }
-
-    /// Whether an error only means that the group has gone on without us.
-    fn must_rejoin(&mut self, code: ErrorCode) -> bool {
-        match code {
-            ErrorCode::REBALANCE_IN_PROGRESS => true,
-            ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID => {
-                self.id.clear();
-                self.generation = -1;
-                self.joined = false;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// If it is time to.
-    pub(super) fn heartbeat(&mut self, client: &mut Client) -> Result<Standing> {
-        if self.heartbeat.elapsed() < HEARTBEAT_EVERY {
-            return Ok(Standing::Good);
-        }
-        self.heartbeat = Instant::now();
-        let request = HeartbeatRequest {
-            group_id: self.group.clone().into(),
-            generation_id: self.generation,
-            member_id: self.id.clone().into(),
-            ..Default::default()
-        };
-        let deadline = client.deadline();
-        let response: HeartbeatResponse = client.ask_coordinator(
-            &self.group,
-            ApiKey::Heartbeat,
-            i16::MAX,
-            &request,
-            |response: &HeartbeatResponse| response.error_code,
-            deadline,
-        )?;
-        match response.error_code {
-            ErrorCode::NONE => Ok(Standing::Good),
-            code if self.must_rejoin(code) => Ok(Standing::Rejoin),
-            code => failed(format!(
-                "group {}: {}",
-                printable(&self.group),
-                explain(code, None)
-            )),
-        }
-    }
-
+    /// What the group has committed.
     pub(super) fn committed(&self, client: &mut Client) -> Result<BTreeMap<TopicPartition, i64>> {
         let deadline = client.deadline();
         let offsets = committed(client, &self.group, deadline)?;
@@ -269,50 +140,27 @@ impl Member {
         client: &mut Client,
         positions: &BTreeMap<TopicPartition, i64>,
     ) -> Result<()> {
-        if !self.joined || positions.is_empty() {
-            return Ok(());
+        match &mut self.speaker {
+            Speaker::Classic(member) => member.commit(client, positions),
+            Speaker::Consumer(member) => member.commit(client, positions),
         }
-        let deadline = client.deadline();
-        let refused = commit(client, &self.committer(), positions, deadline)?;
-        let Some((at, code)) = refused.into_iter().next() else {
-            return Ok(());
-        };
-        if !self.must_rejoin(code) {
-            return failed(format!("{at}: not committed: {}", explain(code, None)));
-        }
-        let group = printable(&self.group);
-        remark(format_args!(
-            "rinka: group {group} was sharing out anew; the last offsets were not committed"
-        ));
-        Ok(())
     }
 
     /// So that the others need not wait until our session times out.
     pub(super) fn leave(&mut self, client: &mut Client) -> Result<()> {
-        if self.id.is_empty() {
-            return Ok(());
-        }
-        let request = LeaveGroupRequest {
-            group_id: self.group.clone().into(),
-            member_id: self.id.clone().into(),
-            members: vec![MemberIdentity {
-                member_id: self.id.clone().into(),
-                ..Default::default()
-            }],
-        };
-        let deadline = client.deadline();
-        let left: Result<LeaveGroupResponse> = client.ask_coordinator(
-            &self.group,
-            ApiKey::LeaveGroup,
-            i16::MAX,
-            &request,
-            |response: &LeaveGroupResponse| response.error_code,
-            deadline,
-        );
-        match left {
-            // Whatever the answer says, we are no member any more; without one the session times out on its own.
-            Ok(_) | Err(Failure::Connection(_)) => Ok(()),
-            Err(failure) => Err(failure),
+        match &mut self.speaker {
+            Speaker::Classic(member) => member.leave(client),
+            Speaker::Consumer(member) => member.leave(client),
         }
     }
+}
+
+/// What a member is told when it has its partitions.
+fn tell(group: &str, what: &str, number: i32, partitions: &BTreeSet<TopicPartition>) {
+    let count = i64::try_from(partitions.len()).unwrap_or(i64::MAX);
+    let count = counted(count, "partition");
+    let group = printable(group);
+    remark(format_args!(
+        "rinka: in group {group}, {what} {number}, with {count}"
+    ));
 }

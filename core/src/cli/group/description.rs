@@ -14,10 +14,13 @@ use rinka_net::wire::describe_groups::{
 use rinka_net::wire::{ApiKey, ErrorCode, Text};
 use serde::Serialize;
 
-use super::consumer_protocol;
+use super::assignment;
 use crate::cli::client::{Client, Deadline, TopicPartition, explain};
 use crate::cli::failure::{Result, failed};
 use crate::cli::output::printable;
+
+/// The kind of groups of the older protocol.
+const CLASSIC: &str = "classic";
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +73,16 @@ pub(super) fn no_group(group: &str) -> String {
     format!("there is no group {group}: `rinka group list` shows those there are")
 }
 
+/// Whether the group is one of the classic protocol that has members: whoever joins it by the newer one changes the protocol of all.
+pub(in crate::cli) fn has_classic_members(
+    client: &mut Client,
+    group: &str,
+    deadline: Deadline,
+) -> Result<bool> {
+    let described = describe(client, group, deadline)?;
+    Ok(described.is_some_and(|group| group.kind == CLASSIC && !group.members.is_empty()))
+}
+
 /// Nothing where there is no such group.
 pub(super) fn describe(
     client: &mut Client,
@@ -77,12 +90,17 @@ pub(super) fn describe(
     deadline: Deadline,
 ) -> Result<Option<Description>> {
     let coordinator = client.coordinator(group, deadline)?;
-    if client.offers(&coordinator, ApiKey::ConsumerGroupDescribe, deadline)?
-        && let Some(description) = consumer(client, group, deadline)?
-    {
+    if !client.offers(&coordinator, ApiKey::ConsumerGroupDescribe, deadline)? {
+        return classic(client, group, deadline);
+    }
+    if let Some(description) = consumer(client, group, deadline)? {
         return Ok(Some(description));
     }
-    classic(client, group, deadline)
+    match classic(client, group, deadline)? {
+        // It may have changed its protocol between the two questions.
+        None => consumer(client, group, deadline),
+        described => Ok(described),
+    }
 }
 
 fn consumer(client: &mut Client, group: &str, deadline: Deadline) -> Result<Option<Description>> {
@@ -180,7 +198,7 @@ fn classic(client: &mut Client, group: &str, deadline: Deadline) -> Result<Optio
     let of_consumers = *described.protocol_type == *"consumer";
     let member = |member: DescribedGroupMember| {
         let partitions = if of_consumers {
-            consumer_protocol::assignment(&member.member_assignment)
+            assignment::read(&member.member_assignment)
         } else {
             Ok(BTreeSet::new())
         };
@@ -195,7 +213,7 @@ fn classic(client: &mut Client, group: &str, deadline: Deadline) -> Result<Optio
     };
     Ok(Some(Description {
         group: group.to_owned(),
-        kind: "classic",
+        kind: CLASSIC,
         state: described.group_state.to_string(),
         assignor: described.protocol_data.to_string(),
         epoch: None,

@@ -94,7 +94,10 @@ pub(super) fn run(arguments: &Lag) -> Result<()> {
     let Some(every) = arguments.watch else {
         let (rows, missing) = look(&mut client, arguments)?;
         let mut out = arguments.output.open();
-        print(&mut out, &rows, arguments)?;
+        // Of groups that are all not there, there is nothing to say but that.
+        if !rows.is_empty() || missing.is_empty() {
+            print(&mut out, &rows, arguments)?;
+        }
         out.finish()?;
         for group in &missing {
             remark(format_args!("rinka: {}", no_group(group)));

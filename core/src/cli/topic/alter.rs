@@ -6,9 +6,10 @@ use clap::Args;
 use rinka_net::wire::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
 };
-use rinka_net::wire::{ApiKey, ErrorCode, Text};
+use rinka_net::wire::{ApiKey, Text};
 
-use crate::cli::client::{Attempt, Client, ConnectArguments, Deadline, explain};
+use super::each;
+use crate::cli::client::{Client, ConnectArguments, Deadline, explain};
 use crate::cli::config::{Change, Resource, change_resource};
 use crate::cli::failure::{Result, failed, usage};
 use crate::cli::output::{OutputArguments, remark};
@@ -23,7 +24,8 @@ Examples:
   rinka topic alter orders --delete-config retention.ms          back to the broker's default
   rinka topic alter orders --partitions 24 --dry-run             asks the broker whether it would
 
-Partitions can only be added. Which partition a key goes to depends on their number: records of one
+The replication of a topic stays as it was created: it cannot be changed here. Partitions can only be
+added. Which partition a key goes to depends on their number: records of one
 key that come later may then be in another partition than those before.")]
 pub(crate) struct Alter {
     #[command(flatten)]
@@ -35,6 +37,9 @@ pub(crate) struct Alter {
     /// Partitions that the topic shall have then
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
+    /// Cannot be changed; here so that it can be said
+    #[arg(long, short, value_name = "N", hide = true)]
+    replication: Option<String>,
     /// Set one of the topic's keys; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_setting)]
     config: Vec<(String, String)>,
@@ -47,6 +52,11 @@ pub(crate) struct Alter {
 }
 
 pub(super) fn run(arguments: &Alter) -> Result<()> {
+    if arguments.replication.is_some() {
+        return usage(
+            "the replication of a topic cannot be changed here: it stays as the topic was created",
+        );
+    }
     let changes: Vec<Change> = arguments
         .config
         .iter()
@@ -104,28 +114,30 @@ fn add_partitions(
     count: i32,
     deadline: Deadline,
 ) -> Result<()> {
-    let mut request = CreatePartitionsRequest {
-        topics: vec![CreatePartitionsTopic {
-            name: Text::from(arguments.topic.clone()),
-            count,
-            assignments: None,
-        }],
-        validate_only: arguments.dry_run,
-        ..Default::default()
+    let response: CreatePartitionsResponse = each::ask_controller(
+        client,
+        ApiKey::CreatePartitions,
+        deadline,
+        |timeout_ms| CreatePartitionsRequest {
+            topics: vec![CreatePartitionsTopic {
+                name: Text::from(arguments.topic.clone()),
+                count,
+                assignments: None,
+            }],
+            validate_only: arguments.dry_run,
+            timeout_ms,
+        },
+        |response: &CreatePartitionsResponse| {
+            let results = response.results.iter();
+            results.map(|result| result.error_code).collect()
+        },
+    )?;
+    let Some(result) = response.results.first() else {
+        return failed("the broker says nothing of the topic");
     };
-    client.retrying(deadline, |client| {
-        let controller = client.controller(deadline)?;
-        request.timeout_ms = deadline.milliseconds();
-        let response: CreatePartitionsResponse =
-            client.call(&controller, ApiKey::CreatePartitions, &request, deadline)?;
-        let Some(result) = response.results.first() else {
-            return failed("the broker says nothing of the topic");
-        };
-        let text = explain(result.error_code, result.error_message.as_deref());
-        match result.error_code {
-            ErrorCode::NONE => Ok(Attempt::Done(())),
-            ErrorCode::NOT_CONTROLLER => Ok(Attempt::Again(text)),
-            _ => failed(format!("topic {}: {text}", printable(&arguments.topic))),
-        }
-    })
+    if !result.error_code.is_error() {
+        return Ok(());
+    }
+    let text = explain(result.error_code, result.error_message.as_deref());
+    failed(format!("topic {}: {text}", printable(&arguments.topic)))
 }

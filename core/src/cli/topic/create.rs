@@ -4,14 +4,16 @@
 
 use clap::Args;
 use rinka_net::wire::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
+    CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
 };
 use rinka_net::wire::{ApiKey, ErrorCode, Text};
 use serde::Serialize;
 
-use crate::cli::client::{Attempt, Client, ConnectArguments, explain};
-use crate::cli::failure::{Result, failed};
-use crate::cli::output::{OutputArguments, counted, printable, remark};
+use super::each::{self, Reported};
+use crate::cli::client::{Client, ConnectArguments, explain};
+use crate::cli::failure::Result;
+use crate::cli::output::{OutputArguments, counted, printable};
 
 /// Create topics
 #[derive(Args)]
@@ -58,87 +60,74 @@ struct Row<'a> {
 }
 
 pub(super) fn run(arguments: &Create) -> Result<()> {
-    super::no_doubles(&arguments.topics)?;
+    each::no_doubles(&arguments.topics)?;
     let mut client = Client::connect(&arguments.connect)?;
     let deadline = client.deadline();
-    let configs: Vec<CreatableTopicConfig> = arguments
-        .config
-        .iter()
-        .map(|(key, value)| CreatableTopicConfig {
-            name: Text::from(key.clone()),
-            value: Some(Text::from(value.clone())),
-        })
-        .collect();
-    let mut request = CreateTopicsRequest {
-        validate_only: arguments.dry_run,
-        topics: arguments
-            .topics
-            .iter()
-            .map(|name| CreatableTopic {
-                name: Text::from(name.clone()),
-                num_partitions: arguments.partitions.unwrap_or(-1),
-                replication_factor: arguments.replication.unwrap_or(-1),
-                configs: configs.clone(),
-                ..Default::default()
-            })
-            .collect(),
+    let response: CreateTopicsResponse = each::ask_controller(
+        &mut client,
+        ApiKey::CreateTopics,
+        deadline,
+        |timeout_ms| request(arguments, timeout_ms),
+        |response: &CreateTopicsResponse| {
+            let topics = response.topics.iter();
+            topics.map(|topic| topic.error_code).collect()
+        },
+    )?;
+    each::report(&arguments.topics, &arguments.output, "created", |name| {
+        let mut topics = response.topics.iter();
+        let result = topics.find(|topic| *topic.name == *name)?;
+        Some(reported(arguments, name, result))
+    })
+}
+
+fn request(arguments: &Create, timeout_ms: i32) -> CreateTopicsRequest {
+    let configs = arguments.config.iter();
+    let configs = configs.map(|(key, value)| CreatableTopicConfig {
+        name: Text::from(key.clone()),
+        value: Some(Text::from(value.clone())),
+    });
+    let configs: Vec<CreatableTopicConfig> = configs.collect();
+    let topics = arguments.topics.iter().map(|name| CreatableTopic {
+        name: Text::from(name.clone()),
+        num_partitions: arguments.partitions.unwrap_or(-1),
+        replication_factor: arguments.replication.unwrap_or(-1),
+        configs: configs.clone(),
         ..Default::default()
+    });
+    CreateTopicsRequest {
+        validate_only: arguments.dry_run,
+        topics: topics.collect(),
+        timeout_ms,
+    }
+}
+
+fn reported<'t>(
+    arguments: &Create,
+    name: &'t str,
+    result: &CreatableTopicResult,
+) -> Reported<Row<'t>> {
+    let code = result.error_code;
+    let there = code == ErrorCode::TOPIC_ALREADY_EXISTS && arguments.if_not_exists;
+    let error = (code.is_error() && !there).then(|| explain(code, result.error_message.as_deref()));
+    let row = Row {
+        topic: name,
+        created: !code.is_error() && !arguments.dry_run,
+        dry_run: arguments.dry_run,
+        partitions: Some(result.num_partitions).filter(|count| *count > 0),
+        replication_factor: Some(result.replication_factor).filter(|count| *count > 0),
+        error: error.clone(),
     };
-    let response: CreateTopicsResponse = client.retrying(deadline, |client| {
-        let controller = client.controller(deadline)?;
-        request.timeout_ms = deadline.milliseconds();
-        let response: CreateTopicsResponse =
-            client.call(&controller, ApiKey::CreateTopics, &request, deadline)?;
-        let moved = response
-            .topics
-            .iter()
-            .find(|topic| topic.error_code == ErrorCode::NOT_CONTROLLER);
-        Ok(match moved {
-            Some(topic) => Attempt::Again(explain(topic.error_code, None)),
-            None => Attempt::Done(response),
-        })
-    })?;
-    let mut out = arguments.output.open();
-    let mut refused = 0;
-    for name in &arguments.topics {
-        let Some(result) = response.topics.iter().find(|topic| *topic.name == **name) else {
-            return failed(format!(
-                "the broker says nothing of topic {}",
-                printable(name)
-            ));
-        };
-        let code = result.error_code;
-        let there = code == ErrorCode::TOPIC_ALREADY_EXISTS && arguments.if_not_exists;
-        let error =
-            (code.is_error() && !there).then(|| explain(code, result.error_message.as_deref()));
-        let row = Row {
-            topic: name,
-            created: !code.is_error() && !arguments.dry_run,
-            dry_run: arguments.dry_run,
-            partitions: Some(result.num_partitions).filter(|count| *count > 0),
-            replication_factor: Some(result.replication_factor).filter(|count| *count > 0),
-            error,
-        };
-        refused += usize::from(row.error.is_some());
-        let shown = printable(name);
-        if out.is_json() {
-            out.json(&row)?;
-        } else if let Some(error) = &row.error {
-            remark(format_args!("rinka: topic {shown}: {error}"));
-        } else if there {
-            out.line(format_args!("{shown} is there already"))?;
-        } else {
+    let shown = printable(name);
+    let told = match (error, arguments.dry_run) {
+        (Some(error), _) => Err(error),
+        (None, _) if there => Ok(format!("{shown} is there already")),
+        (None, dry_run) => {
+            let verb = if dry_run { "Would create" } else { "Created" };
             let partitions = row.partitions.map_or_else(String::new, |count| {
                 format!(" with {}", counted(count.into(), "partition"))
             });
-            let verb = if arguments.dry_run {
-                "Would create"
-            } else {
-                "Created"
-            };
-            out.line(format_args!("{verb} {shown}{partitions}"))?;
+            Ok(format!("{verb} {shown}{partitions}"))
         }
-    }
-    out.finish()?;
-    super::all_went_well(refused, arguments.topics.len(), "created")
+    };
+    Reported { row, told }
 }

@@ -3,13 +3,16 @@
 //! Takes exact names alone.
 
 use clap::Args;
-use rinka_net::wire::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
+use rinka_net::wire::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
 use rinka_net::wire::{ApiKey, ErrorCode, Text};
 use serde::Serialize;
 
-use crate::cli::client::{Attempt, Client, ConnectArguments, explain, no_topic};
-use crate::cli::failure::{Result, failed};
-use crate::cli::output::{OutputArguments, printable, remark};
+use super::each::{self, Reported};
+use crate::cli::client::{Client, ConnectArguments, explain, no_topic};
+use crate::cli::failure::Result;
+use crate::cli::output::{OutputArguments, printable};
 
 /// Delete topics with all their records, for good
 #[derive(Args)]
@@ -38,11 +41,29 @@ struct Row<'a> {
 }
 
 pub(super) fn run(arguments: &Delete) -> Result<()> {
-    super::no_doubles(&arguments.topics)?;
+    each::no_doubles(&arguments.topics)?;
     let mut client = Client::connect(&arguments.connect)?;
     let deadline = client.deadline();
+    let response: DeleteTopicsResponse = each::ask_controller(
+        &mut client,
+        ApiKey::DeleteTopics,
+        deadline,
+        |timeout_ms| request(arguments, timeout_ms),
+        |response: &DeleteTopicsResponse| {
+            let topics = response.responses.iter();
+            topics.map(|topic| topic.error_code).collect()
+        },
+    )?;
+    each::report(&arguments.topics, &arguments.output, "deleted", |name| {
+        let mut topics = response.responses.iter();
+        let result = topics.find(|topic| topic.name.as_deref() == Some(name))?;
+        Some(reported(arguments, name, result))
+    })
+}
+
+fn request(arguments: &Delete, timeout_ms: i32) -> DeleteTopicsRequest {
     let names = arguments.topics.iter().cloned().map(Text::from);
-    let mut request = DeleteTopicsRequest {
+    DeleteTopicsRequest {
         topic_names: names.clone().collect(),
         topics: names
             .map(|name| DeleteTopicState {
@@ -50,56 +71,28 @@ pub(super) fn run(arguments: &Delete) -> Result<()> {
                 ..Default::default()
             })
             .collect(),
-        ..Default::default()
-    };
-    let response: DeleteTopicsResponse = client.retrying(deadline, |client| {
-        let controller = client.controller(deadline)?;
-        request.timeout_ms = deadline.milliseconds();
-        let response: DeleteTopicsResponse =
-            client.call(&controller, ApiKey::DeleteTopics, &request, deadline)?;
-        let moved = response
-            .responses
-            .iter()
-            .find(|topic| topic.error_code == ErrorCode::NOT_CONTROLLER);
-        Ok(match moved {
-            Some(topic) => Attempt::Again(explain(topic.error_code, None)),
-            None => Attempt::Done(response),
-        })
-    })?;
-    let mut out = arguments.output.open();
-    let mut refused = 0;
-    for name in &arguments.topics {
-        let shown = printable(name);
-        let result = response
-            .responses
-            .iter()
-            .find(|topic| topic.name.as_deref() == Some(name.as_str()));
-        let Some(result) = result else {
-            return failed(format!("the broker says nothing of topic {shown}"));
-        };
-        let code = result.error_code;
-        let gone = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-        let error = match code {
-            ErrorCode::NONE => None,
-            _ if gone && arguments.if_exists => None,
-            _ if gone => Some(no_topic(name)),
-            _ => Some(explain(code, result.error_message.as_deref())),
-        };
-        refused += usize::from(error.is_some());
-        if out.is_json() {
-            out.json(&Row {
-                topic: name,
-                deleted: !code.is_error(),
-                error,
-            })?;
-        } else if let Some(error) = error {
-            remark(format_args!("rinka: topic {shown}: {error}"));
-        } else if gone {
-            out.line(format_args!("{shown} is not there"))?;
-        } else {
-            out.line(format_args!("Deleted {shown}"))?;
-        }
+        timeout_ms,
     }
-    out.finish()?;
-    super::all_went_well(refused, arguments.topics.len(), "deleted")
+}
+
+fn reported<'t>(
+    arguments: &Delete,
+    name: &'t str,
+    result: &DeletableTopicResult,
+) -> Reported<Row<'t>> {
+    let code = result.error_code;
+    let gone = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let shown = printable(name);
+    let told = match code {
+        ErrorCode::NONE => Ok(format!("Deleted {shown}")),
+        _ if gone && arguments.if_exists => Ok(format!("{shown} is not there")),
+        _ if gone => Err(no_topic(name)),
+        _ => Err(explain(code, result.error_message.as_deref())),
+    };
+    let row = Row {
+        topic: name,
+        deleted: !code.is_error(),
+        error: told.as_ref().err().cloned(),
+    };
+    Reported { row, told }
 }

@@ -32,11 +32,11 @@ pub(super) use join::new_member_id_of as new_member_id;
 pub(super) use member::{Member, bytes_of as join_bytes};
 pub(super) use static_member::ReplacedMember;
 
+use super::consumer_protocol::Subscription;
 use super::error::GroupError;
 use super::records::group_metadata::{self, GroupMetadata, MemberMetadata};
 use super::records::{EncodedRecord, field_bytes::RecordError};
 use super::response::{DescribedGroup, DescribedMember, JoinRefused, Response};
-use super::subscription;
 use super::timers::{Alarm, Timer};
 use super::turn::{AppendId, Turn, Usage};
 use crate::coordinator::planted::{Planted, planted};
@@ -90,6 +90,8 @@ pub(super) struct ClassicGroup<T> {
     /// `None`: loaded from a record of an old release.
     state_timestamp_ms: Option<i64>,
     generation: i32,
+    /// Generations up to here may have been told of, though the log knows nothing of them.
+    generation_floor: i32,
     protocol_type: Option<Arc<str>>,
     protocol: Option<Arc<str>>,
     /// One of the members.
@@ -134,6 +136,7 @@ impl<T> ClassicGroup<T> {
             previous_state: State::Empty,
             state_timestamp_ms: Some(wall_ms),
             generation: 0,
+            generation_floor: 0,
             protocol_type: None,
             protocol: None,
             leader: None,
@@ -198,6 +201,19 @@ impl<T> ClassicGroup<T> {
 
     pub(super) fn state(&self) -> State {
         self.state
+    }
+
+    pub(super) fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// The next generation is greater than this one.
+    pub(super) fn go_on_from(&mut self, generation: i32) {
+        self.generation_floor = self.generation_floor.max(generation);
+    }
+
+    pub(super) fn member_count(&self) -> usize {
+        self.members.len()
     }
 
     pub(super) fn protocol_type(&self) -> Arc<str> {
@@ -431,7 +447,8 @@ impl<T> ClassicGroup<T> {
         }
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
-            topics.extend(subscription::topics(&self.metadata_of(member))?);
+            let subscription = Subscription::decode_beginning(&self.metadata_of(member)).ok()?;
+            topics.extend(subscription.topics.iter().map(|topic| topic.to_string()));
         }
         Some(topics)
     }

@@ -50,7 +50,7 @@ use self::deadlines::DeadlineChange;
 use self::member::{CurrentAssignment, LEAVE_EPOCH, Member};
 use self::migration::Downgrade;
 use self::planted::{Planted, planted};
-use self::records::{ConsumerGroupRecord, GroupMetadata};
+use self::records::{ConsumerGroupRecord, GroupMetadata, TargetMetadata};
 use self::regex::ResolvedRegex;
 use self::topics_view::TopicsView;
 
@@ -85,7 +85,7 @@ pub struct ConsumerGroup {
     id: Arc<str>,
     metadata: GroupMetadata,
     members: BTreeMap<Arc<str>, Member>,
-    target_epoch: i32,
+    target: TargetMetadata,
     targets: BTreeMap<Arc<str>, Assignment>,
     regexes: BTreeMap<Arc<str>, ResolvedRegex>,
     /// The log has a record of key 4, which Kafka 4.1 and later delete.
@@ -134,7 +134,7 @@ impl ConsumerGroup {
             id,
             metadata: GroupMetadata::default(),
             members: BTreeMap::new(),
-            target_epoch: 0,
+            target: TargetMetadata::default(),
             targets: BTreeMap::new(),
             regexes: BTreeMap::new(),
             has_partition_metadata: false,
@@ -160,7 +160,16 @@ impl ConsumerGroup {
     /// The epoch of the group for which the target was made.
     #[must_use]
     pub fn target_epoch(&self) -> i32 {
-        self.target_epoch
+        self.target.epoch
+    }
+
+    /// Whether the interval that is to lie between two assignments has passed.
+    fn may_assign(&self, context: &Context<'_>) -> bool {
+        let last = self.target.timestamp_ms;
+        let interval = i64::from(context.config.assignment_interval_ms);
+        let elapsed = context.timestamp_ms.saturating_sub(last);
+        // The clock may have been set back; then it is as good as long ago.
+        last == 0 || elapsed < 0 || elapsed >= interval
     }
 
     #[must_use]
@@ -192,10 +201,10 @@ impl ConsumerGroup {
 
     #[must_use]
     pub fn state(&self) -> GroupState {
-        let reconciled = |member: &Member| member.is_reconciled_to(self.target_epoch);
+        let reconciled = |member: &Member| member.is_reconciled_to(self.target.epoch);
         if self.members.is_empty() {
             GroupState::Empty
-        } else if self.metadata.epoch > self.target_epoch {
+        } else if self.metadata.epoch > self.target.epoch {
             GroupState::Assigning
         } else if self.members.values().all(reconciled) {
             GroupState::Stable
@@ -253,7 +262,7 @@ impl ConsumerGroup {
             ConsumerGroupRecord::PartitionMetadata(topics) => {
                 self.has_partition_metadata = topics.is_some();
             }
-            ConsumerGroupRecord::TargetEpoch(epoch) => self.target_epoch = epoch.unwrap_or(0),
+            ConsumerGroupRecord::TargetEpoch(target) => self.target = target.unwrap_or_default(),
             ConsumerGroupRecord::Target(member_id, Some(target)) => {
                 self.targets.insert(Arc::clone(member_id), target.clone());
             }

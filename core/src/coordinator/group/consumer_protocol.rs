@@ -3,6 +3,9 @@
 //!
 //! They come from other clients and are bytes to the protocol, so nothing in them is believed: what does not parse is an error, and no
 //! length is trusted before it is there. Later versions are read as the last known one, whose fields they begin with.
+//!
+//! `decode` wants every field of the version that the bytes claim; `decode_beginning` wants those of version 0, which all versions begin
+//! with, and looks at nothing behind them: for who only wants to know which topics or partitions a member is about.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -78,17 +81,7 @@ impl Subscription {
     pub fn decode(bytes: &Bytes) -> Result<Self, ConsumerProtocolError> {
         let mut reader = Reader::new(bytes.clone());
         let version = take_version(&mut reader)?;
-        let count = take_count(&mut reader)?;
-        let topics = (0..count)
-            .map(|_| take_name(&mut reader))
-            .collect::<Result<_, _>>()?;
-        let user_data = reader.nullable_bytes(false)?;
-        let mut subscription = Self {
-            topics,
-            user_data,
-            generation: -1,
-            ..Self::default()
-        };
+        let mut subscription = Self::take_beginning(&mut reader)?;
         if version >= 1 {
             subscription.owned = take_partitions(&mut reader)?;
         }
@@ -100,6 +93,27 @@ impl Subscription {
             subscription.rack = rack.map(|rack| Arc::from(rack.as_str()));
         }
         Ok(subscription)
+    }
+
+    /// The topics and the user data, whatever version it has; the other fields are as if it had none of them.
+    ///
+    /// # Errors
+    /// When the bytes end before the user data does, or hold an impossible length before.
+    pub fn decode_beginning(bytes: &Bytes) -> Result<Self, ConsumerProtocolError> {
+        let mut reader = Reader::new(bytes.clone());
+        take_version(&mut reader)?;
+        Ok(Self::take_beginning(&mut reader)?)
+    }
+
+    fn take_beginning(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let count = take_count(reader)?;
+        let topics = (0..count).map(|_| take_name(reader));
+        Ok(Self {
+            topics: topics.collect::<Result<_, _>>()?,
+            user_data: reader.nullable_bytes(false)?,
+            generation: -1,
+            ..Self::default()
+        })
     }
 
     /// Fields that `version` does not have are left out.
@@ -136,6 +150,22 @@ impl ProtocolAssignment {
         Ok(Self {
             partitions: take_partitions(&mut reader)?,
             user_data: reader.nullable_bytes(false)?,
+        })
+    }
+
+    /// The partitions alone. No bytes at all are no partitions: so a member has it that nobody has assigned anything yet.
+    ///
+    /// # Errors
+    /// When the bytes end before the partitions do, or hold an impossible length before.
+    pub fn decode_beginning(bytes: &Bytes) -> Result<Self, ConsumerProtocolError> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut reader = Reader::new(bytes.clone());
+        take_version(&mut reader)?;
+        Ok(Self {
+            partitions: take_partitions(&mut reader)?,
+            user_data: None,
         })
     }
 
@@ -260,6 +290,52 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_every_version_is_read_and_nothing_behind_it() {
+        let whole = Subscription {
+            topics: vec!["a".into(), "bc".into()],
+            user_data: Some(Bytes::from_static(b"ud")),
+            owned: BTreeMap::from([("a".into(), vec![1])]),
+            generation: 4,
+            rack: Some("r".into()),
+        };
+        let beginning = Subscription {
+            owned: BTreeMap::new(),
+            generation: -1,
+            rack: None,
+            ..whole.clone()
+        };
+        for version in 0..=VERSION_MAX {
+            let bytes = whole.encode(version);
+            let read = Subscription::decode_beginning(&bytes);
+            assert_eq!(read.as_ref(), Ok(&beginning));
+            // Cut short behind it.
+            let cut = bytes.slice(..whole.encode(0).len());
+            assert_eq!(Subscription::decode_beginning(&cut), read);
+        }
+        assert!(Subscription::decode(&whole.encode(3).slice(..16)).is_err());
+        for bytes in [
+            &b""[..],
+            b"\x00",
+            b"\x00\x00\x7F\xFF\xFF\xFF",
+            b"\x00\x00\x00\x00\x00\x01\x00\x05a",
+            b"\xFF\xFF\x00\x00\x00\x00\xFF\xFF\xFF\xFF",
+            // No user data at all.
+            b"\x00\x00\x00\x00\x00\x00",
+        ] {
+            let bytes = Bytes::from_static(bytes);
+            assert!(Subscription::decode_beginning(&bytes).is_err(), "{bytes:?}");
+        }
+        let nothing = ProtocolAssignment::decode_beginning(&Bytes::new());
+        assert_eq!(nothing, Ok(ProtocolAssignment::default()));
+        let without_user_data = ProtocolAssignment::default().encode(0).slice(..6);
+        assert!(ProtocolAssignment::decode(&without_user_data).is_err());
+        assert_eq!(
+            ProtocolAssignment::decode_beginning(&without_user_data),
+            nothing
+        );
+    }
+
+    #[test]
     fn an_impossible_count_is_refused_without_room_made_for_it() {
         let bytes = Bytes::from_static(b"\x00\x00\x7F\xFF\xFF\xFF\x00\x00");
         let refused = ConsumerProtocolError::Malformed(DecodeError::Length);
@@ -295,8 +371,19 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let bytes = Bytes::from(bytes);
-            let _ = Subscription::decode(&bytes);
-            let _ = ProtocolAssignment::decode(&bytes);
+            // Who wants less reads all that who wants more reads.
+            if let Ok(whole) = Subscription::decode(&bytes) {
+                let beginning = Subscription::decode_beginning(&bytes);
+                prop_assert_eq!(beginning.map(|read| read.topics), Ok(whole.topics));
+            } else {
+                let _ = Subscription::decode_beginning(&bytes);
+            }
+            if let Ok(whole) = ProtocolAssignment::decode(&bytes) {
+                let beginning = ProtocolAssignment::decode_beginning(&bytes);
+                prop_assert_eq!(beginning.map(|read| read.partitions), Ok(whole.partitions));
+            } else {
+                let _ = ProtocolAssignment::decode_beginning(&bytes);
+            }
         }
     }
 }

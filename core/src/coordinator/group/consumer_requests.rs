@@ -25,6 +25,7 @@ use super::records::{EncodedRecord, group_metadata};
 use super::removal::Batch;
 use super::request::{HeartbeatRequest, JoinRequest, LeaveRequest, SyncRequest, Time};
 use super::response::{ConsumerHeartbeatRefused, JoinRefused, Joined, Left, Response, Synced};
+use super::settings::Settings;
 use super::timed_group::TimedGroup;
 use super::turn::{Action, AppendId, Then, Turn, Usage};
 use super::{Coordinator, Group};
@@ -70,6 +71,11 @@ impl<T> Coordinator<T> {
         self.topics = topics;
     }
 
+    /// What is configured is other now. A group notices with the next request or deadline of one of its members.
+    pub fn on_settings_changed(&mut self, settings: Settings) {
+        self.shared.settings = settings;
+    }
+
     /// ConsumerGroupHeartbeat.
     pub fn on_consumer_heartbeat(
         &mut self,
@@ -86,7 +92,7 @@ impl<T> Coordinator<T> {
         let answer = |token, response, out: &mut Vec<Action<T>>| {
             out.push(Action::Answer { token, response });
         };
-        if let Err(error) = request.check(group_id, &self.shared.settings.consumer) {
+        if let Err(error) = request.check(group_id, self.shared.settings.consumer_of(group_id)) {
             return answer(token, refused(error), out);
         }
         if let Err(error) = self.check_consumer_bounds(group_id, request) {
@@ -113,7 +119,7 @@ impl<T> Coordinator<T> {
             Ok(basis) => basis,
             Err(response) => return answer(token, response, out),
         };
-        let context = context(&self.topics, &self.shared.settings, time);
+        let context = context(&self.topics, &self.shared.settings, &id, time);
         let decided = match (&basis.begins_as, self.groups.get(&id)) {
             (Some((group, _)), _) => group.heartbeat(request, &context),
             (None, Some(Group::Consumer(group))) => group.group.heartbeat(request, &context),
@@ -181,7 +187,7 @@ impl<T> Coordinator<T> {
                         passed: None,
                     }),
                     Some(classic) => {
-                        let context = context(&self.topics, &self.shared.settings, time);
+                        let context = context(&self.topics, &self.shared.settings, id, time);
                         let upgrade =
                             ConsumerGroup::upgrade(id, &classic, &context).map_err(refused)?;
                         let begins = upgrade.records.iter();
@@ -241,31 +247,28 @@ impl<T> Coordinator<T> {
             return refuse(token, error, request.member_id.into(), out);
         }
         let owned = owned_join(request);
-        let context = context(&self.topics, &self.shared.settings, time);
-        match group.group.classic_join(&owned, &context) {
-            Ok(decision) => {
-                let decision = decision.map(|joined| {
-                    Response::Join(Ok(Joined {
-                        generation: joined.generation,
-                        protocol_type: Some(PROTOCOL_TYPE.into()),
-                        protocol_name: Some(joined.protocol),
-                        leader: Arc::default(),
-                        member_id: joined.member_id,
-                        skip_assignment: false,
-                        members: Vec::new(),
-                    }))
-                });
-                self.carry_out(&id, decision, Some(token), Basis::default(), time, out);
-            }
-            Err(error) => {
-                let code = GroupError::from(&error);
-                let member_id = match error {
+        self.ask_consumer_group(&id, token, time, out, |group, context| {
+            let decided = group.classic_join(&owned, context);
+            let decision = decided.map_err(|refusal| {
+                let error = GroupError::from(&refusal);
+                let member_id = match refusal {
                     ConsumerGroupError::MemberIdRequired(member_id) => member_id,
-                    _ => request.member_id.into(),
+                    _ => owned.member_id.clone(),
                 };
-                refuse(token, code, member_id, out);
-            }
-        }
+                Response::Join(Err(JoinRefused { error, member_id }))
+            })?;
+            Ok(decision.map(|joined| {
+                Response::Join(Ok(Joined {
+                    generation: joined.generation,
+                    protocol_type: Some(PROTOCOL_TYPE.into()),
+                    protocol_name: Some(joined.protocol),
+                    leader: Arc::default(),
+                    member_id: joined.member_id,
+                    skip_assignment: false,
+                    members: Vec::new(),
+                }))
+            }))
+        });
     }
 
     pub(super) fn sync_consumer_group(
@@ -275,10 +278,6 @@ impl<T> Coordinator<T> {
         time: Time,
         out: &mut Vec<Action<T>>,
     ) {
-        let Some((id, Group::Consumer(group))) = self.groups.get_key_value(request.group_id) else {
-            unreachable!("the caller has looked it up")
-        };
-        let id = id.clone();
         let owned = of_classic::SyncRequest {
             member_id: request.member_id.into(),
             instance_id: request.instance_id.map(Into::into),
@@ -286,22 +285,21 @@ impl<T> Coordinator<T> {
             protocol_type: request.protocol_type.map(Into::into),
             protocol: request.protocol_name.map(Into::into),
         };
-        let context = context(&self.topics, &self.shared.settings, time);
-        let decided = group.group.classic_sync(&owned, &context);
-        let decided = decided.map(|decision| {
-            decision.map(|outcome| {
+        self.ask_consumer_group(request.group_id, token, time, out, |group, context| {
+            let decided = group.classic_sync(&owned, context);
+            let decision =
+                decided.map_err(|error| Response::Sync(Err(GroupError::from(&error))))?;
+            Ok(decision.map(|outcome| {
                 Response::Sync(match outcome {
                     SyncOutcome::Assignment(assignment) => Ok(Synced {
                         protocol_type: Some(PROTOCOL_TYPE.into()),
-                        protocol_name: owned.protocol.clone(),
+                        protocol_name: owned.protocol,
                         assignment,
                     }),
                     SyncOutcome::RebalanceInProgress => Err(GroupError::RebalanceInProgress),
                 })
-            })
+            }))
         });
-        let decided = decided.map_err(|error| Response::Sync(Err(GroupError::from(&error))));
-        self.carry_out_or_refuse(&id, decided, token, time, out);
     }
 
     pub(super) fn heartbeat_consumer_group(
@@ -311,29 +309,23 @@ impl<T> Coordinator<T> {
         time: Time,
         out: &mut Vec<Action<T>>,
     ) {
-        let Some((id, Group::Consumer(group))) = self.groups.get_key_value(request.group_id) else {
-            unreachable!("the caller has looked it up")
-        };
-        let id = id.clone();
         let owned = of_classic::ClassicHeartbeat {
             member_id: request.member_id.into(),
             instance_id: request.instance_id.map(Into::into),
             generation: request.generation,
         };
-        let context = context(&self.topics, &self.shared.settings, time);
-        let decided = group.group.classic_heartbeat(&owned, &context);
-        let decided = decided.map(|decision| {
-            decision.map(|outcome| {
+        self.ask_consumer_group(request.group_id, token, time, out, |group, context| {
+            let decided = group.classic_heartbeat(&owned, context);
+            let refuse = |error| Response::Heartbeat(Err(GroupError::from(&error)));
+            Ok(decided.map_err(refuse)?.map(|outcome| {
                 Response::Heartbeat(match outcome {
                     ClassicHeartbeatOutcome::Fine => Ok(()),
                     ClassicHeartbeatOutcome::RebalanceInProgress => {
                         Err(GroupError::RebalanceInProgress)
                     }
                 })
-            })
+            }))
         });
-        let decided = decided.map_err(|error| Response::Heartbeat(Err(GroupError::from(&error))));
-        self.carry_out_or_refuse(&id, decided, token, time, out);
     }
 
     pub(super) fn leave_consumer_group(
@@ -343,27 +335,42 @@ impl<T> Coordinator<T> {
         time: Time,
         out: &mut Vec<Action<T>>,
     ) {
-        let Some((id, Group::Consumer(group))) = self.groups.get_key_value(request.group_id) else {
-            unreachable!("the caller has looked it up")
-        };
-        let id = id.clone();
         let leavers = request.members.iter().map(|member| of_classic::Leaver {
             member_id: member.member_id.into(),
             instance_id: member.instance_id.map(Into::into),
         });
         let leavers: Vec<of_classic::Leaver> = leavers.collect();
-        let context = context(&self.topics, &self.shared.settings, time);
-        let decision = group.group.classic_leave(&leavers, &context);
-        let decision = decision.map(|results| {
-            let left = leavers.into_iter().zip(results);
-            let left = left.map(|(leaver, result)| Left {
-                member_id: leaver.member_id,
-                instance_id: leaver.instance_id,
-                result: result.map_err(|error| GroupError::from(&error)),
-            });
-            Response::Leave(Ok(left.collect()))
+        self.ask_consumer_group(request.group_id, token, time, out, |group, context| {
+            Ok(group.classic_leave(&leavers, context).map(|results| {
+                let left = leavers.into_iter().zip(results);
+                let left = left.map(|(leaver, result)| Left {
+                    member_id: leaver.member_id,
+                    instance_id: leaver.instance_id,
+                    result: result.map_err(|error| GroupError::from(&error)),
+                });
+                Response::Leave(Ok(left.collect()))
+            }))
         });
-        self.carry_out(&id, decision, Some(token), Basis::default(), time, out);
+    }
+
+    /// Lets a consumer group decide on a request, and carries that out; or answers with what it is refused by.
+    fn ask_consumer_group(
+        &mut self,
+        group_id: &str,
+        token: T,
+        time: Time,
+        out: &mut Vec<Action<T>>,
+        ask: impl FnOnce(&ConsumerGroup, &Context<'_>) -> Result<Decision<Response>, Response>,
+    ) {
+        let Some((id, Group::Consumer(group))) = self.groups.get_key_value(group_id) else {
+            unreachable!("the caller has looked it up")
+        };
+        let id = id.clone();
+        let context = context(&self.topics, &self.shared.settings, &id, time);
+        match ask(&group.group, &context) {
+            Ok(decision) => self.carry_out(&id, decision, Some(token), Basis::default(), time, out),
+            Err(response) => out.push(Action::Answer { token, response }),
+        }
     }
 
     /// A deadline of a member may have passed.
@@ -375,7 +382,7 @@ impl<T> Coordinator<T> {
             let Some(passed) = group.pop_deadline(time.now) else {
                 return group.arm(&mut self.shared.timers);
             };
-            let context = context(&self.topics, &self.shared.settings, time);
+            let context = context(&self.topics, &self.shared.settings, id, time);
             let decision = group.group.on_deadline(&passed, &context);
             let basis = Basis {
                 passed: Some(passed),
@@ -387,20 +394,6 @@ impl<T> Coordinator<T> {
                 // The others pass when this one's records are committed.
                 return;
             }
-        }
-    }
-
-    fn carry_out_or_refuse(
-        &mut self,
-        id: &Arc<str>,
-        decided: Result<Decision<Response>, Response>,
-        token: T,
-        time: Time,
-        out: &mut Vec<Action<T>>,
-    ) {
-        match decided {
-            Ok(decision) => self.carry_out(id, decision, Some(token), Basis::default(), time, out),
-            Err(response) => out.push(Action::Answer { token, response }),
         }
     }
 
@@ -486,6 +479,11 @@ impl<T> Coordinator<T> {
             }
             return;
         }
+        let counters = &mut self.shared.counters;
+        counters.members_fenced += u64::from(change.passed.is_some());
+        let epochs = change.records.iter();
+        let epochs = epochs.filter(|record| matches!(record, ConsumerGroupRecord::Group(Some(_))));
+        counters.consumer_rebalances += epochs.count() as u64;
         if let Some((group, deadlines)) = change.begins_as {
             let (groups, mut turn) = self.parts(time, out);
             if let Some(former) = groups.remove(id) {
@@ -625,7 +623,7 @@ impl<T> Coordinator<T> {
     pub fn describe_consumer_group(&self, group_id: &str) -> Result<DescribedGroup, String> {
         match self.groups.get(group_id) {
             Some(Group::Consumer(group)) => {
-                let config = &self.shared.settings.consumer;
+                let config = self.shared.settings.consumer_of(group_id);
                 Ok(group.group.describe(&self.topics, config))
             }
             Some(Group::Classic(_)) => Err(format!("Group {group_id} is not a consumer group.")),
@@ -653,14 +651,15 @@ impl<T> Coordinator<T> {
     }
 }
 
-pub(super) fn context<'a>(
+fn context<'a>(
     topics: &'a TopicsView,
-    settings: &'a super::settings::Settings,
+    settings: &'a Settings,
+    group_id: &str,
     time: Time,
 ) -> Context<'a> {
     Context {
         topics,
-        config: &settings.consumer,
+        config: settings.consumer_of(group_id),
         now: time.now,
         timestamp_ms: time.wall_ms,
     }

@@ -121,6 +121,7 @@ fn settings() -> Settings {
         offsets_retention_ms: 1_000_000_000,
         offsets_check_interval: Duration::from_secs(600),
         bounds: Bounds::default(),
+        consumer_of_groups: Arc::default(),
         consumer: ConsumerGroupConfig {
             heartbeat_interval_ms: 3_000,
             session_timeout_ms: 10_000,

@@ -65,6 +65,7 @@ impl<T> Coordinator<T> {
         if records.is_empty() {
             return turn.answer(token, response);
         }
+        turn.shared.counters.offset_commits += records.len() as u64;
         let append = turn.append(records, effects, Then::Nothing);
         match planted(Planted::CommitAnsweredAtOnce) {
             true => turn.answer(token, response),
@@ -202,6 +203,7 @@ impl<T> Coordinator<T> {
         let response = Response::OffsetDelete(Ok(results));
         let mut batch = Batch::default();
         for (topic, partition) in gone {
+            self.shared.counters.offsets_deleted += 1;
             self.note_tombstone(&mut batch, &group_id, &topic, partition);
         }
         let append = self.append_batch(&mut batch, time, out);

@@ -37,6 +37,8 @@ impl<T> Coordinator<T> {
         time: Time,
         out: &mut Vec<Action<T>>,
     ) {
+        // Whose session is over is no member any more, also if the next tick is yet to come.
+        self.on_tick(time, out);
         let mut batch = Batch::default();
         let mut results = Vec::with_capacity(group_ids.len());
         for &group_id in group_ids {
@@ -50,6 +52,7 @@ impl<T> Coordinator<T> {
             if let Ok(id) = &result {
                 // All of a group in one batch, however large: it is gone, or it is as it was.
                 for (topic, partition) in self.offsets.latest_of(id) {
+                    self.shared.counters.offsets_deleted += 1;
                     self.note_tombstone(&mut batch, id, &topic, partition);
                 }
                 self.remove_group(&mut batch, id, time, out);
@@ -121,6 +124,7 @@ impl<T> Coordinator<T> {
         let removes = expired.len() == self.offsets.count_of(id)
             && group.is_empty()
             && !group.has_pending_members();
+        self.shared.counters.offsets_expired += expired.len() as u64;
         for (topic, partition) in expired {
             self.note_tombstone(batch, id, &topic, partition);
             self.append_if_full(batch, time, out);

@@ -1,12 +1,15 @@
 //! What the group coordinator is told once: Kafka's keys, and the bounds of what clients can make it keep.
 //!
-//! Never changes while a coordinator lives.
+//! Holds numbers only. A coordinator is told new ones while it runs.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::consumer::assignor::Assignor;
 use super::consumer::config::{ConsumerGroupConfig, MigrationPolicy};
-use crate::config::broker::{GroupConfig, OffsetsConfig};
+use crate::config::broker::{BrokerConfig, GroupConfig};
+use crate::config::group::{self as group_config, GroupOverrides};
 
 /// The limits and delays of one coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// `group.consumer.*`
     pub consumer: ConsumerGroupConfig,
+    /// What holds for groups that have a configuration of their own.
+    pub consumer_of_groups: Arc<BTreeMap<Arc<str>, ConsumerGroupConfig>>,
 }
 
 /// What clients can make one coordinator keep at most. Kafka has no such bounds; these are far above what it is used with.
@@ -68,8 +73,21 @@ impl Default for Bounds {
 }
 
 impl Settings {
+    /// `own` are the configurations of single groups (KIP-848's ConfigResource GROUP).
     #[must_use]
-    pub fn new(group: &GroupConfig, offsets: &OffsetsConfig) -> Self {
+    pub fn new(broker: &BrokerConfig, own: &BTreeMap<String, GroupOverrides>) -> Self {
+        let (group, offsets) = (&broker.group, &broker.offsets);
+        let consumer = consumer(group);
+        let of_groups = own.iter().map(|(id, overrides)| {
+            let own = group_config::ConsumerGroupConfig::effective(overrides, broker);
+            let config = ConsumerGroupConfig {
+                heartbeat_interval_ms: own.heartbeat_interval_ms,
+                session_timeout_ms: own.session_timeout_ms,
+                assignment_interval_ms: own.assignment_interval_ms,
+                ..consumer.clone()
+            };
+            (Arc::from(id.as_str()), config)
+        });
         Self {
             initial_rebalance_delay: Duration::from_millis(group.initial_rebalance_delay_ms),
             session_timeout_ms_min: group.session_timeout_ms_min,
@@ -79,8 +97,16 @@ impl Settings {
             offsets_retention_ms: offsets.retention_ms,
             offsets_check_interval: Duration::from_millis(offsets.retention_check_interval_ms),
             bounds: Bounds::default(),
-            consumer: consumer(group),
+            consumer_of_groups: Arc::new(of_groups.collect()),
+            consumer,
         }
+    }
+
+    /// What holds for this group when its members speak the newer protocol.
+    #[must_use]
+    pub fn consumer_of(&self, group_id: &str) -> &ConsumerGroupConfig {
+        let own = self.consumer_of_groups.get(group_id);
+        own.unwrap_or(&self.consumer)
     }
 }
 
@@ -91,6 +117,7 @@ fn consumer(group: &GroupConfig) -> ConsumerGroupConfig {
     ConsumerGroupConfig {
         heartbeat_interval_ms: group.consumer_heartbeat_interval_ms,
         session_timeout_ms: group.consumer_session_timeout_ms,
+        assignment_interval_ms: group.consumer_assignment_interval_ms,
         members_max: group.consumer_size_max,
         assignors: match assignors.is_empty() {
             true => default.assignors,
@@ -98,7 +125,7 @@ fn consumer(group: &GroupConfig) -> ConsumerGroupConfig {
         },
         migration_policy: MigrationPolicy::named(&group.consumer_migration_policy)
             .unwrap_or(default.migration_policy),
-        regex_refresh_interval_ms: default.regex_refresh_interval_ms,
+        regex_refresh_interval_ms: group.consumer_regex_refresh_interval_ms,
         classic_members_max: group.size_max,
     }
 }
@@ -106,12 +133,11 @@ fn consumer(group: &GroupConfig) -> ConsumerGroupConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::broker::BrokerConfig;
 
     #[test]
     fn without_configuration_the_limits_are_those_of_kafka() {
         let config = BrokerConfig::default();
-        let settings = Settings::new(&config.group, &config.offsets);
+        let settings = Settings::new(&config, &BTreeMap::new());
         let expected = Settings {
             initial_rebalance_delay: Duration::from_secs(3),
             session_timeout_ms_min: 6_000,
@@ -122,8 +148,22 @@ mod tests {
             offsets_check_interval: Duration::from_secs(600),
             bounds: Bounds::default(),
             consumer: ConsumerGroupConfig::default(),
+            consumer_of_groups: Arc::default(),
         };
         assert_eq!(settings, expected);
         assert_eq!(config.offsets.topic.partitions, 50);
+    }
+
+    #[test]
+    fn a_group_with_a_configuration_of_its_own_has_that_and_the_rest_of_the_brokers() {
+        let session = ("consumer.session.timeout.ms".to_owned(), "50000".to_owned());
+        let own = BTreeMap::from([("slow".to_owned(), GroupOverrides::from([session]))]);
+        let settings = Settings::new(&BrokerConfig::default(), &own);
+        let expected = ConsumerGroupConfig {
+            session_timeout_ms: 50_000,
+            ..ConsumerGroupConfig::default()
+        };
+        assert_eq!(settings.consumer_of("slow"), &expected);
+        assert_eq!(settings.consumer_of("other"), &settings.consumer);
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn settings() -> Settings {
         offsets_check_interval: Duration::from_secs(600),
         bounds: Bounds::default(),
         consumer: ConsumerGroupConfig::default(),
+        consumer_of_groups: Arc::default(),
     }
 }
 
@@ -159,6 +160,11 @@ impl ShellByHand {
             self.carry_out();
         }
         self.set_now(end);
+    }
+
+    /// Time goes by, and the shell is late with its ticks.
+    pub(super) fn pass_without_ticks(&mut self, milliseconds: u64) {
+        self.set_now(self.time.now + Duration::from_millis(milliseconds));
     }
 
     fn set_now(&mut self, now: Duration) {

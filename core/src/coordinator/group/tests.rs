@@ -406,6 +406,18 @@ fn a_group_with_members_is_not_deleted() {
 }
 
 #[test]
+fn a_member_whose_session_is_over_holds_no_group_though_the_tick_is_late() {
+    let mut shell = subscribed_shell();
+    shell.pass_without_ticks(1_799_999);
+    let token = delete(&mut shell, &[GROUP]);
+    let refused = [Err(GroupError::NonEmptyGroup)];
+    assert_eq!(deleted(&mut shell, token), refused);
+    shell.pass_without_ticks(1);
+    let token = delete(&mut shell, &[GROUP]);
+    assert_eq!(deleted(&mut shell, token), [Ok(())]);
+}
+
+#[test]
 fn a_group_of_pending_members_alone_is_deleted_without_a_record() {
     let mut shell = shell();
     let token = shell.join(&joining("", "a"));
@@ -674,4 +686,46 @@ fn a_record_that_cannot_be_read_leaves_everything_as_it_was() {
     assert_eq!(shell.coordinator.shared.usage, usage);
     // Records of other kinds of groups are passed over.
     assert_eq!(shell.coordinator.replay(b"\x00\x03\x00\x00", None), Ok(()));
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let mut shell = subscribed_shell();
+    let before = shell.coordinator.counters();
+    assert_eq!(before.classic_rebalances, 1);
+    let described = shell.coordinator.describe(GROUP).unwrap();
+    let member_id = &*described.members[0].member_id;
+    let token = shell.commit((member_id, 1), "subscribed", 0, 10);
+    assert_eq!(shell.committed(token), Ok(()));
+    let after = shell.coordinator.counters();
+    assert_eq!(after.offset_commits, before.offset_commits + 1);
+    assert_eq!(shell.coordinator.offset_count(), 1);
+    let (classic, consumer) = shell.coordinator.census();
+    assert_eq!(classic.members, 1);
+    assert_eq!(classic.states.get("Stable"), Some(&1));
+    assert_eq!(consumer, super::counters::Census::default());
+}
+
+#[test]
+fn a_generation_that_was_told_of_and_is_in_no_record_is_not_told_again() {
+    let mut shell = shell();
+    let metadata = subscription("subscribed");
+    let member = shell.stable_group(&["a"]).remove(0);
+    let member_id = &*member.member_id;
+    let rejoin = |shell: &mut ShellByHand| {
+        let token = shell.join(&JoinRequest {
+            protocols: vec![("range", &metadata)],
+            ..joining(member_id, "")
+        });
+        shell.joined(token).generation
+    };
+    let written = member.generation;
+    assert_eq!(rejoin(&mut shell), written + 1);
+    let told = shell.coordinator.generations();
+    // Another process has none of the requests that may be on their way.
+    shell.restart();
+    assert_eq!(rejoin(&mut shell), written + 1);
+    shell.restart();
+    shell.coordinator.go_on_from(&told);
+    assert_eq!(rejoin(&mut shell), written + 2);
 }

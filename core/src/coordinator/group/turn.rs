@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::classic::ReplacedMember;
 use super::consumer_requests::ConsumerChange;
+use super::counters::Counters;
 use super::error::AppendFailure;
 use super::records::EncodedRecord;
 use super::request::Time;
@@ -40,6 +41,7 @@ pub(super) struct Shared<T> {
     pub(super) settings: Settings,
     pub(super) timers: Timers,
     pub(super) usage: Usage,
+    pub(super) counters: Counters,
     /// In the order they were made.
     appends: VecDeque<Append<T>>,
     append_count: u64,
@@ -122,6 +124,7 @@ impl<T> Shared<T> {
             settings,
             timers: Timers::default(),
             usage: Usage::default(),
+            counters: Counters::default(),
             appends: VecDeque::new(),
             append_count: 0,
         }

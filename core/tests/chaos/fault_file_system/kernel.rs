@@ -332,7 +332,13 @@ impl Filesystem for Kernel {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.state().tree.image(ino.0) {
+        let mut state = self.state();
+        let path = state.tree.path(ino.0);
+        if state.faults.read_fails(&path) {
+            self.0.changed.notify_all();
+            return reply.error(Errno::EIO);
+        }
+        match state.tree.image(ino.0) {
             Some(image) => reply.data(image.read(place(offset), size as usize)),
             None => reply.error(Errno::EBADF),
         }

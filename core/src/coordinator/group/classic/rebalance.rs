@@ -117,6 +117,7 @@ impl<T> ClassicGroup<T> {
             // It waits for an answer of ours; its session begins anew with that, and at the latest now.
             return self.arm_session(member_id, turn);
         }
+        turn.shared.counters.members_fenced += 1;
         self.drop_member(member_id, GroupError::UnknownMemberId, turn);
         self.on_member_gone(turn);
     }
@@ -155,7 +156,8 @@ impl<T> ClassicGroup<T> {
             return None;
         }
         // Java's int would go on below zero, where a generation means "no member".
-        self.generation = self.generation.checked_add(1).unwrap_or(1);
+        let last = self.generation.max(self.generation_floor);
+        self.generation = last.checked_add(1).unwrap_or(1);
         self.pending_syncs.clear();
         if self.members.is_empty() {
             return Some(self.become_empty(turn));

@@ -143,6 +143,7 @@ impl<T> ClassicGroup<T> {
                     turn,
                 );
                 self.transition(State::Stable, turn);
+                turn.shared.counters.classic_rebalances += 1;
                 self.answer_syncs(None, turn);
             }
             Err(failure) => self.on_assignment_refused(failure.group_error(), turn),

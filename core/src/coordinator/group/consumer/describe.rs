@@ -79,7 +79,7 @@ impl ConsumerGroup {
         DescribedGroup {
             state: self.state(),
             epoch: self.metadata.epoch,
-            assignment_epoch: self.target_epoch,
+            assignment_epoch: self.target.epoch,
             assignor: preferred_assignor(metadata, &config.assignors).name(),
             members: members.collect(),
         }

@@ -16,7 +16,7 @@ use super::error::ConsumerGroupError;
 use super::member::{
     ClassicMember, ClassicProtocol, CurrentAssignment, Member, MemberMetadata, MemberState,
 };
-use super::records::{ConsumerGroupRecord, GroupMetadata};
+use super::records::{ConsumerGroupRecord, GroupMetadata, TargetMetadata};
 use super::topics_view::TopicsView;
 use super::{ConsumerGroup, Context};
 use crate::coordinator::group::consumer_protocol::{
@@ -138,7 +138,11 @@ impl ConsumerGroup {
         records.extend(each(|id, member| {
             ConsumerGroupRecord::Target(Arc::clone(id), Some(member.current.assigned.clone()))
         }));
-        records.push(ConsumerGroupRecord::TargetEpoch(Some(epoch)));
+        // What the members had is no assignment of ours: the first one need not wait.
+        records.push(ConsumerGroupRecord::TargetEpoch(Some(TargetMetadata {
+            epoch,
+            timestamp_ms: 0,
+        })));
         records.extend(each(|id, member| {
             ConsumerGroupRecord::Current(Arc::clone(id), Some(member.current.clone()))
         }));

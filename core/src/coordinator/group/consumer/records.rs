@@ -1,4 +1,5 @@
-//! The records of a consumer group in `__consumer_offsets`, byte for byte as Kafka 4.1 writes them, and all that Kafka 4 wrote before.
+//! The records of a consumer group in `__consumer_offsets`, byte for byte as Kafka 4.1 writes them and, of what 4.3 adds, the time
+//! of an assignment; reads all that Kafka 4 wrote before.
 //!
 //! A key is its type and names; a value is version 0 of a flexible schema; no value deletes. Turns bytes into values and back,
 //! and never says what a record means for a group.
@@ -33,7 +34,7 @@ pub enum ConsumerGroupRecord {
     /// Key 5, ConsumerGroupMemberMetadata.
     Member(Arc<str>, Option<Arc<MemberMetadata>>),
     /// Key 6, ConsumerGroupTargetAssignmentMetadata: the epoch of the target.
-    TargetEpoch(Option<i32>),
+    TargetEpoch(Option<TargetMetadata>),
     /// Key 7, ConsumerGroupTargetAssignmentMember.
     Target(Arc<str>, Option<Assignment>),
     /// Key 8, ConsumerGroupCurrentMemberAssignment.
@@ -48,6 +49,15 @@ pub struct GroupMetadata {
     pub epoch: i32,
     /// Of the topics that the group subscribes to. 0: none, or not known.
     pub hash: u64,
+}
+
+/// The target as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TargetMetadata {
+    /// The group's when the target was made.
+    pub epoch: i32,
+    /// When that was, in milliseconds since 1970; 0: not known, as before Kafka 4.3 (KIP-1263).
+    pub timestamp_ms: i64,
 }
 
 /// A topic as it was known to a group of Kafka 4.0.
@@ -98,6 +108,8 @@ const REGEX: i16 = 16;
 
 /// Tag of the hash in the value of key 3.
 const HASH_TAG: u32 = 0;
+/// Tag of the time of the assignment in the value of key 6.
+const TARGET_TIMESTAMP_TAG: u32 = 0;
 /// Tag of what is known of a classic member in the value of key 5.
 const CLASSIC_TAG: u32 = 0;
 
@@ -152,10 +164,7 @@ impl ConsumerGroupRecord {
             Self::Group(value) => put_group(&mut writer, value.as_ref()?),
             Self::PartitionMetadata(value) => put_topics(&mut writer, value.as_ref()?),
             Self::Member(_, value) => put_member(&mut writer, value.as_ref()?),
-            Self::TargetEpoch(value) => {
-                writer.i32((*value)?);
-                put_no_tags(&mut writer);
-            }
+            Self::TargetEpoch(value) => put_target_metadata(&mut writer, value.as_ref()?),
             Self::Target(_, value) => {
                 put_assignment(&mut writer, value.as_ref()?);
                 put_no_tags(&mut writer);
@@ -192,7 +201,7 @@ impl ConsumerGroupRecord {
                 let member = value.map(take_member).transpose()?;
                 Self::Member(take_text(&mut key, false)?, member.map(Arc::new))
             }
-            TARGET_EPOCH => Self::TargetEpoch(value.map(Reader::i32).transpose()?),
+            TARGET_EPOCH => Self::TargetEpoch(value.map(take_target_metadata).transpose()?),
             TARGET => {
                 let target = value.map(take_assignment).transpose()?;
                 Self::Target(take_text(&mut key, false)?, target)
@@ -230,6 +239,18 @@ fn put_group(writer: &mut Writer, group: &GroupMetadata) {
     } else {
         writer.unsigned_varint(1);
         writer.tagged_field(HASH_TAG, |writer| writer.i64(group.hash.cast_signed()));
+    }
+}
+
+fn put_target_metadata(writer: &mut Writer, target: &TargetMetadata) {
+    writer.i32(target.epoch);
+    if target.timestamp_ms == 0 {
+        put_no_tags(writer);
+    } else {
+        writer.unsigned_varint(1);
+        writer.tagged_field(TARGET_TIMESTAMP_TAG, |writer| {
+            writer.i64(target.timestamp_ms);
+        });
     }
 }
 
@@ -345,6 +366,20 @@ fn take_group(reader: &mut Reader) -> Result<GroupMetadata, DecodeError> {
         Ok(())
     })?;
     Ok(group)
+}
+
+fn take_target_metadata(reader: &mut Reader) -> Result<TargetMetadata, DecodeError> {
+    let mut target = TargetMetadata {
+        epoch: reader.i32()?,
+        timestamp_ms: 0,
+    };
+    reader.tagged_fields(|tag, field| {
+        if tag == TARGET_TIMESTAMP_TAG {
+            target.timestamp_ms = field.i64()?;
+        }
+        Ok(())
+    })?;
+    Ok(target)
 }
 
 /// The first versions of this value had the group's epoch in front; no release wrote that.

@@ -18,7 +18,7 @@ use super::error::ConsumerGroupError;
 use super::member::{CurrentAssignment, LEAVE_STATIC_EPOCH, Member, MemberMetadata, MemberState};
 use super::planted::{Planted, planted};
 use super::reconciliation::Reconciliation;
-use super::records::{ConsumerGroupRecord, GroupMetadata};
+use super::records::{ConsumerGroupRecord, GroupMetadata, TargetMetadata};
 use super::regex::{self, ResolvedRegex};
 use super::subscription::topic_ids;
 use super::{ConsumerGroup, Context, Decision};
@@ -324,11 +324,13 @@ impl<'a> Step<'a> {
         changed
     }
 
-    /// What the member is to have; makes a new target for the whole group when its epoch has grown.
+    /// What the member is to have; makes a new target for the whole group when its epoch has grown, unless the last one is too young:
+    /// then whoever comes after the interval makes it (KIP-1263).
     pub(super) fn target(&mut self, found: &Found, subscribed: &Subscribed) -> Target {
-        if subscribed.group_epoch <= self.group.target_epoch {
+        let known = self.group.target_epoch();
+        if subscribed.group_epoch <= known || !self.group.may_assign(self.context) {
             return Target {
-                epoch: self.group.target_epoch,
+                epoch: known,
                 assignment: self.known_target(&found.id).unwrap_or_default(),
             };
         }
@@ -348,7 +350,10 @@ impl<'a> Step<'a> {
             }
         }
         self.records
-            .push(ConsumerGroupRecord::TargetEpoch(Some(epoch)));
+            .push(ConsumerGroupRecord::TargetEpoch(Some(TargetMetadata {
+                epoch,
+                timestamp_ms: self.context.timestamp_ms,
+            })));
         Target {
             epoch,
             assignment: own,

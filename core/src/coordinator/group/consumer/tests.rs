@@ -555,3 +555,39 @@ fn a_group_is_described_with_names_and_both_assignments() {
     assert_eq!(&*a.target_assignment[0].name, "t");
     assert_eq!(a.target_assignment[0].partitions, [0]);
 }
+
+#[test]
+fn within_the_assignment_interval_who_joins_waits_for_the_next_target() {
+    let mut shell = Shell::new(&[("t", 2)]);
+    shell.config.assignment_interval_ms = 3_000;
+    let (first, assigned) = shell.beats(&join("a", &["t"]));
+    assert_eq!(assigned, Some(set(&[(1, 0), (1, 1)])));
+    shell.pass(1);
+    let (second, assigned) = shell.beats(&join("b", &["t"]));
+    assert_eq!((second, assigned), (first, Some(set(&[]))));
+    assert_eq!(shell.group.state(), GroupState::Assigning);
+    shell.pass(1);
+    assert_eq!(shell.beats(&beat("b", second)), (second, None));
+    // Three seconds after the first one. The other member has one of them to give up.
+    shell.pass(1);
+    let (_, assigned) = shell.beats(&beat_with("a", first, &[(1, 0), (1, 1)]));
+    assert_eq!(assigned.map(|kept| kept.partitions().count()), Some(1));
+    assert_eq!(shell.group.target_epoch(), shell.group.epoch());
+}
+
+#[test]
+fn the_assignment_interval_outlasts_a_reload_and_a_clock_that_is_set_back_ends_it() {
+    let mut shell = Shell::new(&[("t", 2)]);
+    shell.config.assignment_interval_ms = 3_000;
+    shell.beats(&join("a", &["t"]));
+    let mut replayed = ConsumerGroup::new("group".into());
+    shell.last.iter().for_each(|record| replayed.replay(record));
+    shell.group = replayed;
+    let target = shell.group.target_epoch();
+    shell.pass(1);
+    shell.beats(&join("b", &["t"]));
+    assert_eq!(shell.group.target_epoch(), target);
+    shell.seconds -= 100;
+    shell.beats(&join("c", &["t"]));
+    assert_eq!(shell.group.target_epoch(), shell.group.epoch());
+}

@@ -87,6 +87,7 @@ impl Stranger {
             offsets_check_interval: Duration::from_secs(60),
             bounds,
             consumer: ConsumerGroupConfig::default(),
+            consumer_of_groups: Arc::default(),
         };
         Self {
             random,

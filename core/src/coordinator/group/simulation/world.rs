@@ -15,7 +15,7 @@ use super::super::request::{
 };
 use super::super::response::Response;
 use super::super::settings::{Bounds, Settings};
-use super::super::{Action, AppendId, Coordinator};
+use super::super::{Action, AppendId, Coordinator, Generations};
 use super::Random;
 use super::client::{Ask, Client, PARTITIONS, Phase};
 use super::invariants::Invariants;
@@ -74,6 +74,12 @@ enum Event {
         at_ms: u64,
     },
     Restart,
+    /// The next append has an unknown end.
+    UnknownEnd,
+    /// The log was read anew.
+    Loaded {
+        incarnation: u64,
+    },
     /// Something happens to a client.
     Fate {
         client: usize,
@@ -96,6 +102,7 @@ pub(super) struct Tally {
     commits: u64,
     restarts: u64,
     failed_appends: u64,
+    unknown_ends: u64,
     static_members_back: u64,
     deaths: u64,
     duplicates: u64,
@@ -109,6 +116,7 @@ impl Tally {
             ("commits", self.commits),
             ("restarts", self.restarts),
             ("failed appends", self.failed_appends),
+            ("appends of unknown end", self.unknown_ends),
             ("static members that are back", self.static_members_back),
             ("deaths", self.deaths),
             ("duplicates", self.duplicates),
@@ -132,6 +140,11 @@ pub(super) struct World {
     settings: Settings,
     coordinator: Coordinator<u64>,
     incarnation: u64,
+    /// The log is being read: the shell answers nobody.
+    is_loading: bool,
+    loses_next: bool,
+    /// What the coordinator that went had told of.
+    told_generations: Generations,
     /// Appends with whether they will be committed, oldest first, and when the last of them is resolved.
     under_way: VecDeque<(AppendId, Vec<EncodedRecord>, bool)>,
     resolved_ms: u64,
@@ -146,6 +159,7 @@ pub(super) struct World {
     out: Vec<Action<u64>>,
     restarts: u64,
     failed_appends: u64,
+    unknown_ends: u64,
     commits: u64,
     generations: u64,
     static_members_back: u64,
@@ -174,6 +188,7 @@ impl World {
             offsets_check_interval: Duration::from_secs(60),
             bounds: Bounds::default(),
             consumer: ConsumerGroupConfig::default(),
+            consumer_of_groups: Arc::default(),
         };
         let count = 1 + random.below(6) as usize;
         let clients = (0..count).map(|index| Client::new(index, &mut random));
@@ -191,6 +206,9 @@ impl World {
             coordinator: Coordinator::new(settings.clone()),
             settings,
             incarnation: 0,
+            is_loading: false,
+            loses_next: false,
+            told_generations: Generations::default(),
             under_way: VecDeque::new(),
             resolved_ms: 0,
             log: Vec::new(),
@@ -203,6 +221,7 @@ impl World {
             out: Vec::new(),
             restarts: 0,
             failed_appends: 0,
+            unknown_ends: 0,
             commits: 0,
             generations: 0,
             static_members_back: 0,
@@ -221,6 +240,8 @@ impl World {
         }
         let restart = self.random.below(40_000);
         self.at(restart, Event::Restart);
+        let unknown_end = self.random.below(40_000);
+        self.at(unknown_end, Event::UnknownEnd);
         self.run_until(self.chaos_ms, false);
         self.faults = Faults::none();
         for client in 0..self.clients.len() {
@@ -234,6 +255,7 @@ impl World {
         tally.commits += self.commits;
         tally.restarts += self.restarts;
         tally.failed_appends += self.failed_appends;
+        tally.unknown_ends += self.unknown_ends;
         tally.static_members_back += self.static_members_back;
         tally.deaths += self.deaths;
         tally.duplicates += self.duplicates;
@@ -276,7 +298,12 @@ impl World {
                 client,
             } => self.on_answer(request, response, client),
             Event::Wake { client, wake } => self.on_wake(client, wake),
-            Event::Resolve { incarnation } if incarnation == self.incarnation => self.resolve(),
+            Event::Resolve { incarnation } if incarnation == self.incarnation => {
+                match std::mem::take(&mut self.loses_next) {
+                    true => self.lose(),
+                    false => self.resolve(),
+                }
+            }
             Event::Resolve { .. } => {}
             Event::Tick { at_ms } => {
                 if self.tick_ms == Some(at_ms) {
@@ -289,6 +316,18 @@ impl World {
                     self.restart();
                     let next = 2_000 + self.random.below(60_000);
                     self.at(next, Event::Restart);
+                }
+            }
+            Event::UnknownEnd => {
+                if self.now_ms < self.chaos_ms {
+                    self.loses_next = true;
+                    let next = 2_000 + self.random.below(40_000);
+                    self.at(next, Event::UnknownEnd);
+                }
+            }
+            Event::Loaded { incarnation } => {
+                if incarnation == self.incarnation {
+                    self.on_loaded();
                 }
             }
             Event::Fate { client } => self.fate(client),
@@ -442,6 +481,10 @@ impl World {
     }
 
     fn deliver(&mut self, request: u64, ask: Ask, client: usize) {
+        if self.is_loading {
+            // COORDINATOR_LOAD_IN_PROGRESS, of which the coordinator knows nothing: whoever asked asks again, later.
+            return;
+        }
         self.offset_count += 1;
         let offset = self.offset_count;
         let asked = Asked {
@@ -655,6 +698,8 @@ impl World {
     /// The coordinator and all connections to it are lost. Of what was under way some may be in the log all the same.
     fn restart(&mut self) {
         self.restarts += 1;
+        // Another process knows nothing of them, and has none of the connections either.
+        self.told_generations = Generations::default();
         let kept = self.random.below(self.under_way.len() as u64 + 1) as usize;
         let under_way: Vec<_> = self.under_way.drain(..).collect();
         for (_, records, commits) in under_way.into_iter().take(kept) {
@@ -682,11 +727,38 @@ impl World {
                 self.wake(client, delay);
             }
         }
+        self.on_loaded();
+    }
+
+    /// Nobody knows how the oldest append ended. The coordinator goes, and everybody who waits is told; what is under way comes to its
+    /// ends; then the log is read anew. Connections stay.
+    fn lose(&mut self) {
+        self.unknown_ends += 1;
+        self.told_generations = self.coordinator.generations();
+        self.unload();
+        for (_, records, commits) in std::mem::take(&mut self.under_way) {
+            for record in records.into_iter().filter(|_| commits) {
+                self.write(record);
+            }
+        }
+        self.incarnation += 1;
+        self.resolved_ms = self.now_ms;
+        self.tick_ms = None;
+        self.is_loading = true;
+        let delay = self.random.below(2_000);
+        let incarnation = self.incarnation;
+        self.at(delay, Event::Loaded { incarnation });
+    }
+
+    fn on_loaded(&mut self) {
+        self.is_loading = false;
         self.coordinator = self.load();
+        self.coordinator
+            .go_on_from(&std::mem::take(&mut self.told_generations));
         let time = self.time();
         self.coordinator.on_loaded(time, &mut self.out);
         for partition in 0..PARTITIONS {
-            self.fetch(partition, "after a restart");
+            self.fetch(partition, "when the log was read anew");
         }
     }
 
@@ -713,6 +785,9 @@ impl World {
     }
 
     fn fetch(&mut self, partition: u8, when: &str) {
+        if self.is_loading {
+            return;
+        }
         let request = OffsetFetchRequest {
             group_id: GROUP,
             topics: Some(vec![(TOPIC, vec![i32::from(partition)])]),

@@ -108,9 +108,21 @@ fn a_member_has_kafkas_bytes() {
 #[test]
 fn targets_have_kafkas_bytes() {
     check(
-        &ConsumerGroupRecord::TargetEpoch(Some(9)),
+        &ConsumerGroupRecord::TargetEpoch(Some(TargetMetadata {
+            epoch: 9,
+            timestamp_ms: 0,
+        })),
         b"\x00\x06\x00\x02gr",
         Some(b"\x00\x00\x00\x00\x00\x09\x00"),
+    );
+    // With the time of the assignment as tag 0 (KIP-1263).
+    check(
+        &ConsumerGroupRecord::TargetEpoch(Some(TargetMetadata {
+            epoch: 9,
+            timestamp_ms: 5,
+        })),
+        b"\x00\x06\x00\x02gr",
+        Some(b"\x00\x00\x00\x00\x00\x09\x01\x00\x08\x00\x00\x00\x00\x00\x00\x00\x05"),
     );
     check(
         &ConsumerGroupRecord::TargetEpoch(None),
@@ -171,16 +183,7 @@ fn a_regular_expression_has_kafkas_bytes() {
 
 #[test]
 fn what_kafka_4_3_adds_is_passed_over() {
-    // Key 6 with the time of the assignment as tag 0 (KIP-1263), key 8 with assignment epochs as tag 0 of a topic (KIP-1251).
-    let key = Bytes::from_static(b"\x00\x06\x00\x02gr");
-    let value =
-        Bytes::from_static(b"\x00\x00\x00\x00\x00\x09\x01\x00\x08\x00\x00\x00\x00\x00\x00\x00\x05");
-    let decoded = ConsumerGroupRecord::decode(key, Some(value));
-    assert_eq!(
-        decoded,
-        Ok(("gr".into(), ConsumerGroupRecord::TargetEpoch(Some(9))))
-    );
-
+    // Key 8 with assignment epochs as tag 0 of a topic (KIP-1251).
     let key = Bytes::from_static(b"\x00\x08\x00\x02gr\x00\x02me");
     let mut value = b"\x00\x00\x00\x00\x00\x05\x00\x00\x00\x04\x00\x02".to_vec();
     value.extend_from_slice(&2_u128.to_be_bytes());

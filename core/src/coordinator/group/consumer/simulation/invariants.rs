@@ -90,7 +90,7 @@ pub(super) fn same_group(group: &ConsumerGroup, replayed: &ConsumerGroup) -> Res
             (
                 group.metadata,
                 &group.members,
-                group.target_epoch,
+                group.target,
                 targets,
                 &group.regexes,
                 &group.static_members,

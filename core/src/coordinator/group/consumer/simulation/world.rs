@@ -116,6 +116,7 @@ impl World {
         }
         let migration_policy =
             *random.of(&[MigrationPolicy::Disabled, MigrationPolicy::Bidirectional]);
+        let assignment_interval_ms = *random.of(&[0, 0, 1_000, 4_000]);
         let mut world = Self {
             told,
             now: Duration::from_secs(1_000),
@@ -125,6 +126,7 @@ impl World {
             config: ConsumerGroupConfig {
                 heartbeat_interval_ms: 3_000,
                 session_timeout_ms: 10_000,
+                assignment_interval_ms,
                 members_max: CLIENTS_MAX,
                 assignors,
                 migration_policy,
