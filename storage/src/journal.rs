@@ -5,17 +5,18 @@
 //! its partition.
 
 pub mod block;
+pub(crate) mod next_file;
 pub mod replay;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::disk::{
-    BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, aligned_buffer, is_full,
-};
+use self::next_file::NextFile;
+use crate::disk::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, is_full};
 use crate::planted::{Planted, planted};
 
 /// The smallest journal file. Smaller ones would be recycled, and checkpointed for, too often.
@@ -55,6 +56,7 @@ pub struct Journal<D: Disk> {
     /// Files filled with zeros or recycled, ready to be written.
     ready: Vec<JournalFile<D::File>>,
     created: usize,
+    next: Rc<NextFile<D>>,
     /// Where the next block goes in the active file.
     position: u64,
     /// There are blocks that a power loss could take.
@@ -82,7 +84,8 @@ impl<D: Disk> Journal<D> {
         if let Some(parent) = config.directory.parent() {
             disk.sync_directory(parent).await?;
         }
-        let active = Self::prepare_file(&disk, &config, 0).await?;
+        let next = NextFile::new(disk.clone(), config.clone());
+        let active = next.whole(0).await?;
         for number in 1..config.files_max() {
             let path = config.directory.join(replay::file_name(number));
             let file = disk.open(&path, OpenMode::Create).await?;
@@ -102,41 +105,15 @@ impl<D: Disk> Journal<D> {
             full: VecDeque::new(),
             ready: Vec::new(),
             created: 1,
+            next,
             position: 0,
             unflushed: false,
         })
     }
 
-    async fn prepare_file(
-        disk: &D,
-        config: &JournalConfig,
-        number: usize,
-    ) -> io::Result<JournalFile<D::File>> {
-        let path = config.directory.join(replay::file_name(number));
-        let size = disk.size(&path).await.unwrap_or(0);
-        let file = disk.open(&path, OpenMode::Create).await?;
-        if size != config.file_bytes() {
-            if size > config.file_bytes() {
-                file.truncate(config.file_bytes()).await?;
-            }
-            file.allocate(config.file_bytes()).await?;
-            let mut zeros = aligned_buffer(TRANSFER_MAX);
-            zeros.resize(TRANSFER_MAX, 0);
-            let zeros = zeros.freeze();
-            for part in 0..config.file_bytes() / TRANSFER_MAX as u64 {
-                file.write_at(
-                    zeros.clone(),
-                    part * TRANSFER_MAX as u64,
-                    Durability::Written,
-                )
-                .await?;
-            }
-            file.sync().await?;
-        }
-        Ok(JournalFile {
-            file,
-            last_sequence: 0,
-        })
+    /// What it will be written to next, to be made in the background.
+    pub(crate) fn next_file(&self) -> &Rc<NextFile<D>> {
+        &self.next
     }
 
     /// How full the journal is, 0 to 1: files that still wait for a checkpoint, and the active one.
@@ -208,6 +185,9 @@ impl<D: Disk> Journal<D> {
         self.unflushed = durability == Durability::Written;
         self.position += length;
         self.active.last_sequence = sequence;
+        if self.ready.is_empty() && self.created < self.config.files_max() {
+            self.next.keep_ahead_of(self.position, self.created);
+        }
         Ok(())
     }
 
@@ -219,7 +199,7 @@ impl<D: Disk> Journal<D> {
                     self.created < self.config.files_max(),
                     "the caller checks for room before it writes"
                 );
-                let file = Self::prepare_file(&self.disk, &self.config, self.created).await?;
+                let file = self.next.whole(self.created).await?;
                 self.disk.sync_directory(&self.config.directory).await?;
                 self.created += 1;
                 file

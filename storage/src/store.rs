@@ -28,6 +28,7 @@ pub use removal::RetiredSegment;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Durability, aligned_buffer, is_full};
 use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
+use crate::journal::next_file::NextFile;
 use crate::journal::{Journal, JournalConfig};
 use crate::lanes;
 use crate::latency_histogram::LatencyHistogram;
@@ -207,6 +208,7 @@ pub struct Store<D: Disk> {
     commits: Cell<u64>,
     journal_bytes: Cell<u64>,
     flush_latency: LatencyHistogram,
+    next_journal_file: Rc<NextFile<D>>,
 }
 
 impl<D: Disk> Store<D> {
@@ -264,6 +266,7 @@ impl<D: Disk> Store<D> {
             commits: Cell::new(0),
             journal_bytes: Cell::new(0),
             flush_latency: LatencyHistogram::default(),
+            next_journal_file: Rc::clone(journal.next_file()),
         });
         store.files.read_ahead(store.config.memory_bytes);
         match store.take_reserve().await {
@@ -517,7 +520,9 @@ impl<D: Disk> Store<D> {
     }
 
     fn needs_upkeep(&self) -> bool {
-        self.cached_bytes.get() > self.config.memory_bytes || self.full.borrow().is_some()
+        self.cached_bytes.get() > self.config.memory_bytes
+            || self.full.borrow().is_some()
+            || self.next_journal_file.is_behind()
     }
 
     /// Waits until the journal should be checkpointed. A task of its own does it: upkeep goes on beside it.
@@ -567,6 +572,7 @@ impl<D: Disk> Store<D> {
     }
 
     async fn maintain_now(&self) -> io::Result<()> {
+        self.next_journal_file.make().await?;
         let mut busy = self.unwritten_logs();
         busy.retain(|log| log.borrow().bytes_to_write() >= WRITE_BACK_BYTES);
         for log in busy {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::block::{BLOCK_BYTES_MAX, BlockBuilder, EntryHeader, EntryKind, parse};
 use super::replay::{Replay, ReplayedBlock};
 use super::*;
+use crate::disk::aligned_buffer;
 use crate::disk::sim::SimDisk;
 use crate::offset::Offset;
 use crate::record_batch::RecordBatchBuilder;
@@ -99,6 +100,50 @@ fn blocks_come_back_in_order_across_files() {
             replayed(&disk, 2, 1).await.is_empty(),
             "another generation has nothing to replay"
         );
+    });
+}
+
+#[test]
+fn the_next_file_is_made_at_the_pace_of_the_one_before_and_done_when_it_is_needed() {
+    block_on(async {
+        let disk = SimDisk::new();
+        let mut journal = Journal::create(disk.clone(), config(1))
+            .await
+            .expect("created");
+        let path = Path::new(DIRECTORY).join(replay::file_name(1));
+        let size = async || disk.size(&path).await.expect("it has its space");
+        assert!(!journal.next_file().is_behind(), "nothing is needed yet");
+        let whole = 4 << 20;
+        for sequence in 1..=6 {
+            journal
+                .write(
+                    sealed(1, sequence, &[batch(600 << 10)]),
+                    sequence,
+                    Durability::Flushed,
+                )
+                .await
+                .expect("written");
+            let before = size().await;
+            assert_eq!(journal.next_file().is_behind(), before < whole);
+            journal.next_file().make().await.expect("made");
+            assert!(!journal.next_file().is_behind());
+            let filled = 2 * sequence * (600 << 10);
+            assert!((filled.min(whole)..=filled + (1 << 20)).contains(&size().await));
+        }
+        assert_eq!(size().await, whole);
+        // Nobody has begun the third file when the second one is full: it is made then.
+        for sequence in 7..=12 {
+            journal
+                .write(
+                    sealed(1, sequence, &[batch(600 << 10)]),
+                    sequence,
+                    Durability::Flushed,
+                )
+                .await
+                .expect("written");
+        }
+        let blocks = replayed(&disk, 1, 1).await;
+        assert_eq!(sequences(&blocks), (1..=12).collect::<Vec<_>>());
     });
 }
 
