@@ -15,6 +15,7 @@ mod placement;
 pub mod producer_ids;
 pub mod quotas;
 pub mod reassignments;
+pub mod shown_brokers;
 pub mod topic_name;
 pub mod topics;
 

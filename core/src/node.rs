@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use crate::config::broker::{BrokerConfig, Routing};
 use crate::config::topic::{Ack, TopicConfig, TopicOverrides};
+use crate::controller::shown_brokers::ShownBrokers;
 use crate::metadata::image::{ConfigTexts, MetadataImage};
 
 /// The distance between the broker ids of two shards of a node under `rinka.routing=core`: shard 0 keeps `node.id`.
@@ -59,6 +60,13 @@ impl Node {
                 self.id + SHARD_BROKER_ID_STEP * i32::try_from(shard).expect("few shards")
             }
         }
+    }
+
+    /// Its shards as brokers that clients name in requests.
+    #[must_use]
+    pub fn shown_brokers(&self) -> ShownBrokers {
+        let shards = 0..self.shards;
+        ShownBrokers::new(self.id, shards.map(|shard| self.broker_id(shard)).collect())
     }
 
     /// The brokers as a client sees them that came in by `listener` at `local`.

@@ -29,8 +29,9 @@ pub(super) async fn handle(
     let reassignments: Vec<Reassignment> = reassignments.collect();
     let decided = context
         .shard
-        .change_metadata(move |image, _| {
-            alter_partition_reassignments(&reassignments, allow_replication_factor_change, image)
+        .change_metadata(move |image, node| {
+            let (may_change, brokers) = (allow_replication_factor_change, node.shown_brokers());
+            alter_partition_reassignments(&reassignments, may_change, image, &brokers)
         })
         .await;
     let response = AlterPartitionReassignmentsResponse {

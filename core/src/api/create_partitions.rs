@@ -25,7 +25,9 @@ pub(super) async fn handle(
     let validate_only = request.validate_only;
     let decided = context
         .shard
-        .change_metadata(move |image, _| create_partitions(&topics, validate_only, image))
+        .change_metadata(move |image, node| {
+            create_partitions(&topics, validate_only, image, &node.shown_brokers())
+        })
         .await;
     let results = match decided {
         Ok(results) => results.into_iter().map(result).collect(),

@@ -28,7 +28,8 @@ pub(super) async fn handle(
     let decided = context
         .shard
         .change_metadata(move |image, node| {
-            create_topics(&topics, validate_only, image, &node.config_at(image))
+            let (config, brokers) = (node.config_at(image), node.shown_brokers());
+            create_topics(&topics, validate_only, image, &config, &brokers)
         })
         .await;
     let topics = match decided {

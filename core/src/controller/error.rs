@@ -116,11 +116,19 @@ pub enum InvalidAssignment {
     NoReplicas,
     UnknownBroker(i32),
     DuplicateBroker(i32),
+    /// Two shards of a node, under core routing.
+    SameNode([i32; 2]),
     DuplicatePartition(i32),
     Gap,
-    Uneven { count: usize, before: usize },
+    Uneven {
+        count: usize,
+        before: usize,
+    },
     AllFenced(i32),
-    WrongCount { given: usize, needed: usize },
+    WrongCount {
+        given: usize,
+        needed: usize,
+    },
 }
 
 impl fmt::Display for InvalidAssignment {
@@ -135,6 +143,10 @@ impl fmt::Display for InvalidAssignment {
             Self::DuplicateBroker(broker) => write!(
                 formatter,
                 "The manual partition assignment includes the broker {broker} more than once."
+            ),
+            Self::SameNode([one, other]) => write!(
+                formatter,
+                "The manual partition assignment includes the brokers {one} and {other}, which are shards of one node: it holds one replica of a partition."
             ),
             Self::DuplicatePartition(partition) => write!(
                 formatter,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{CreatePartitionsError, InvalidAssignment};
+use super::shown_brokers::ShownBrokers;
 use super::topics::PARTITIONS_PER_REQUEST_MAX;
 use super::{Decision, placement};
 use crate::metadata::image::MetadataImage;
@@ -33,6 +34,7 @@ pub fn create_partitions(
     topics: &[NewPartitions],
     validate_only: bool,
     image: &MetadataImage,
+    brokers: &ShownBrokers,
 ) -> Decision<Vec<CreatePartitionsResult>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for topic in topics {
@@ -45,7 +47,7 @@ pub fn create_partitions(
         let outcome = match counts.remove(topic.topic.as_str()) {
             None => continue,
             Some(2..) => Err(CreatePartitionsError::Duplicate),
-            Some(_) => add_partitions(topic, image, &mut budget),
+            Some(_) => add_partitions(topic, image, brokers, &mut budget),
         };
         response.push(CreatePartitionsResult {
             topic: topic.topic.clone(),
@@ -61,6 +63,7 @@ pub fn create_partitions(
 fn add_partitions(
     request: &NewPartitions,
     image: &MetadataImage,
+    brokers: &ShownBrokers,
     budget: &mut usize,
 ) -> Result<MetadataRecord, CreatePartitionsError> {
     let topic = image
@@ -86,7 +89,7 @@ fn add_partitions(
             placement::place(image, topic.id.0.as_u128(), current, added, width)
                 .map_err(CreatePartitionsError::TooFewBrokers)?
         }
-        Some(assignments) => place_manually(topic, added, assignments, image)
+        Some(assignments) => place_manually(topic, added, assignments, image, brokers)
             .map_err(CreatePartitionsError::InvalidAssignment)?,
     };
     Ok(MetadataRecord::PartitionsAdded {
@@ -101,6 +104,7 @@ fn place_manually(
     added: usize,
     assignments: &[Vec<i32>],
     image: &MetadataImage,
+    brokers: &ShownBrokers,
 ) -> Result<Vec<PartitionState>, InvalidAssignment> {
     if assignments.len() != added {
         return Err(InvalidAssignment::WrongCount {
@@ -113,12 +117,15 @@ fn place_manually(
     let numbers = (first..).map(|number| i32::try_from(number).unwrap_or(i32::MAX));
     numbers
         .zip(assignments)
-        .map(|(number, replicas)| placement::place_manually(image, number, replicas, width))
+        .map(|(number, replicas)| {
+            placement::place_manually(image, brokers, number, replicas, width)
+        })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::shown_brokers::tests::two_shards;
     use super::super::topics;
     use super::super::topics::tests::{cluster, created, with_topics};
     use super::*;
@@ -133,7 +140,7 @@ mod tests {
 
     fn check(request: NewPartitions, expected: Result<usize, &str>) {
         let image = with_topics(&cluster(2), &["a"]);
-        let decision = create_partitions(&[request], false, &image);
+        let decision = create_partitions(&[request], false, &image, &two_shards());
         let mut after = image.clone();
         topics::replay_decided(&mut after, &decision.records);
         let outcome = decision.response[0].outcome.clone();
@@ -152,6 +159,13 @@ mod tests {
                 ..request("a", 2)
             },
             Ok(2),
+        );
+        check(
+            NewPartitions {
+                assignments: Some(vec![vec![10_001], vec![2]]),
+                ..request("a", 3)
+            },
+            Ok(3),
         );
     }
 
@@ -193,9 +207,14 @@ mod tests {
     #[test]
     fn validate_only_and_duplicates_write_nothing() {
         let image = with_topics(&cluster(1), &["a"]);
-        let validated = create_partitions(&[request("a", 5)], true, &image);
+        let validated = create_partitions(&[request("a", 5)], true, &image, &two_shards());
         assert!(validated.records.is_empty() && validated.response[0].outcome.is_ok());
-        let twice = create_partitions(&[request("a", 5), request("a", 6)], false, &image);
+        let twice = create_partitions(
+            &[request("a", 5), request("a", 6)],
+            false,
+            &image,
+            &two_shards(),
+        );
         assert!(twice.records.is_empty());
         assert_eq!(twice.response.len(), 1);
     }

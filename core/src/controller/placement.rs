@@ -3,9 +3,10 @@
 //! Striped from a start that differs from topic to topic: leaders go round the brokers, followers onto the next ones. Never
 //! looks at how full a broker is or in which rack it stands.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::error::{InvalidAssignment, TooFewBrokers};
+use super::shown_brokers::ShownBrokers;
 use crate::metadata::image::MetadataImage;
 use crate::metadata::topic::PartitionState;
 
@@ -49,9 +50,10 @@ pub(super) fn place(
     Ok(states.collect())
 }
 
-/// A partition on the brokers that the client named.
+/// A partition on the brokers that the client named. Of a node it may name any shard: which one owns the partition is not up to it.
 pub(super) fn place_manually(
     image: &MetadataImage,
+    brokers: &ShownBrokers,
     partition: i32,
     replicas: &[i32],
     width_before: Option<usize>,
@@ -59,13 +61,18 @@ pub(super) fn place_manually(
     if replicas.is_empty() {
         return Err(InvalidAssignment::NoReplicas);
     }
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     for &broker in replicas {
-        if !image.brokers().contains_key(&broker) {
+        let node = brokers.node_of(broker);
+        if !image.brokers().contains_key(&node) {
             return Err(InvalidAssignment::UnknownBroker(broker));
         }
-        if !seen.insert(broker) {
-            return Err(InvalidAssignment::DuplicateBroker(broker));
+        match seen.insert(node, broker) {
+            None => {}
+            Some(other) if other == broker => {
+                return Err(InvalidAssignment::DuplicateBroker(broker));
+            }
+            Some(other) => return Err(InvalidAssignment::SameNode([other, broker])),
         }
     }
     let count = replicas.len();
@@ -74,7 +81,8 @@ pub(super) fn place_manually(
     {
         return Err(InvalidAssignment::Uneven { count, before });
     }
-    let state = with_alive_in_sync(image, replicas.to_vec());
+    let nodes = replicas.iter().map(|&broker| brokers.node_of(broker));
+    let state = with_alive_in_sync(image, nodes.collect());
     match state.leader {
         Some(_) => Ok(state),
         None => Err(InvalidAssignment::AllFenced(partition)),

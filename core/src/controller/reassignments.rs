@@ -1,11 +1,15 @@
 //! Puts partitions on other brokers when an operator asks for it (KIP-455).
 //!
 //! Never moves a record: the brokers of a partition can be put into another order, which changes who leads it by preference, and
-//! stay the same ones until brokers copy from each other.
+//! stay the same ones until brokers copy from each other. Under core routing that goes for the shards of a node too: which one has a
+//! partition follows from the partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use rinka_storage::topic_partition::TopicPartition;
 
 use super::error::{InvalidAssignment, ReassignmentError};
+use super::shown_brokers::ShownBrokers;
 use super::{Decision, placement};
 use crate::metadata::image::MetadataImage;
 use crate::metadata::records::MetadataRecord;
@@ -33,6 +37,7 @@ pub fn alter_partition_reassignments(
     reassignments: &[Reassignment],
     allow_replication_factor_change: bool,
     image: &MetadataImage,
+    brokers: &ShownBrokers,
 ) -> Decision<Vec<ReassignmentResult>> {
     let mut counts: BTreeMap<(&str, i32), usize> = BTreeMap::new();
     for asked in reassignments {
@@ -42,7 +47,7 @@ pub fn alter_partition_reassignments(
     let mut response = Vec::with_capacity(reassignments.len());
     for asked in reassignments {
         let outcome = match counts[&(asked.topic.as_str(), asked.partition)] {
-            1 => reassign(asked, allow_replication_factor_change, image),
+            1 => reassign(asked, allow_replication_factor_change, image, brokers),
             // Each would be decided on the same state.
             _ => Err(ReassignmentError::Duplicate),
         };
@@ -59,6 +64,7 @@ fn reassign(
     asked: &Reassignment,
     allow_replication_factor_change: bool,
     image: &MetadataImage,
+    brokers: &ShownBrokers,
 ) -> Result<Option<MetadataRecord>, ReassignmentError> {
     let topic = image
         .topic_named(&asked.topic)
@@ -74,7 +80,7 @@ fn reassign(
         .replicas
         .as_ref()
         .ok_or(ReassignmentError::NotInProgress)?;
-    match placement::place_manually(image, asked.partition, replicas, None) {
+    match placement::place_manually(image, brokers, asked.partition, replicas, None) {
         // Who is fenced now may hold it all the same.
         Ok(_) | Err(InvalidAssignment::AllFenced(_)) => {}
         Err(error) => return Err(ReassignmentError::InvalidAssignment(error)),
@@ -83,20 +89,28 @@ fn reassign(
     if !allow_replication_factor_change && current != requested {
         return Err(ReassignmentError::ReplicationFactor { current, requested });
     }
-    let brokers = |replicas: &[i32]| replicas.iter().copied().collect::<BTreeSet<i32>>();
-    if brokers(&state.replicas) != brokers(replicas) {
-        return Err(ReassignmentError::NotHere {
-            current: state.replicas.clone(),
-        });
+    let at = TopicPartition {
+        topic_id: topic.id,
+        partition: asked.partition,
+    };
+    // Tools compare what they asked for with what they are shown, so that another shard of the same node is another broker.
+    let shown: Vec<i32> = (state.replicas.iter())
+        .map(|&node| brokers.id_of(node, at))
+        .collect();
+    let is_shown = |id: &i32| shown.contains(id);
+    // None is named twice, so that as many are the same ones.
+    if current != requested || !replicas.iter().all(is_shown) {
+        return Err(ReassignmentError::NotHere { current: shown });
     }
-    if state.replicas == *replicas {
+    if shown == *replicas {
         return Ok(None);
     }
+    let nodes = replicas.iter().map(|&id| brokers.node_of(id));
     Ok(Some(MetadataRecord::PartitionChanged {
         id: topic.id,
         partition: asked.partition,
         state: PartitionState {
-            replicas: replicas.clone(),
+            replicas: nodes.collect(),
             partition_epoch: state.partition_epoch + 1,
             ..state.clone()
         },
@@ -105,6 +119,7 @@ fn reassign(
 
 #[cfg(test)]
 mod tests {
+    use super::super::shown_brokers::tests::{one_broker, two_shards};
     use super::super::topics;
     use super::super::topics::tests::{cluster, created, with_topics};
     use super::*;
@@ -123,6 +138,20 @@ mod tests {
         allow_replication_factor_change: bool,
         expected: Result<&[i32], &str>,
     ) {
+        check_of(
+            &one_broker(),
+            request,
+            allow_replication_factor_change,
+            expected,
+        );
+    }
+
+    fn check_of(
+        brokers: &ShownBrokers,
+        request: Reassignment,
+        allow_replication_factor_change: bool,
+        expected: Result<&[i32], &str>,
+    ) {
         let mut image = with_topics(&cluster(3), &["a"]);
         let id = created(&image, "a").id;
         let before = PartitionState::new(vec![1, 2], vec![1, 2]);
@@ -132,8 +161,12 @@ mod tests {
             state: before.clone(),
         };
         topics::replay_decided(&mut image, &[change]);
-        let decision =
-            alter_partition_reassignments(&[request], allow_replication_factor_change, &image);
+        let decision = alter_partition_reassignments(
+            &[request],
+            allow_replication_factor_change,
+            &image,
+            brokers,
+        );
         topics::replay_decided(&mut image, &decision.records);
         let after = created(&image, "a").partition(0).unwrap();
         let outcome = decision.response[0].outcome.as_ref();
@@ -162,6 +195,37 @@ mod tests {
     }
 
     #[test]
+    fn of_the_shards_of_a_node_the_one_that_is_shown_is_the_broker() {
+        // Topic 1000 begins at shard 0, the one that keeps the node's id.
+        let first = two_shards();
+        check_of(&first, request(0, Some(&[2, 1])), true, Ok(&[2, 1]));
+        check_of(
+            &first,
+            request(0, Some(&[10_001, 2])),
+            true,
+            Err("stay [1, 2]"),
+        );
+        // With three shards it begins at shard 1.
+        let second = ShownBrokers::new(1, vec![1, 10_001, 20_001]);
+        check_of(&second, request(0, Some(&[10_001, 2])), true, Ok(&[1, 2]));
+        check_of(&second, request(0, Some(&[2, 10_001])), true, Ok(&[2, 1]));
+        check_of(
+            &second,
+            request(0, Some(&[2, 1])),
+            true,
+            Err("stay [10001, 2]"),
+        );
+        check_of(
+            &second,
+            request(0, Some(&[2])),
+            true,
+            Err("stay [10001, 2]"),
+        );
+        let both = Err("10001 and 1, which are shards of one node");
+        check_of(&second, request(0, Some(&[10_001, 1])), true, both);
+    }
+
+    #[test]
     fn refusals() {
         check(request(0, None), true, Err("No partition reassignment"));
         check(request(7, None), true, Err("Unable to find partition a:7."));
@@ -180,7 +244,7 @@ mod tests {
     fn a_partition_that_is_named_twice_is_refused_twice() {
         let image = with_topics(&cluster(1), &["a"]);
         let twice = [request(0, Some(&[1])), request(0, Some(&[1]))];
-        let decision = alter_partition_reassignments(&twice, true, &image);
+        let decision = alter_partition_reassignments(&twice, true, &image, &one_broker());
         let refused = decision
             .response
             .iter()

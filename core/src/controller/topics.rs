@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rinka_storage::topic_partition::TopicId;
 
 use super::error::{CreateTopicError, DeleteTopicError, InvalidAssignment};
+use super::shown_brokers::ShownBrokers;
 use super::{Decision, placement, topic_name};
 use crate::config::broker::{BrokerConfig, InternalTopicConfig};
 use crate::config::describe::{ConfigEntry, describe_topic};
@@ -77,6 +78,7 @@ pub fn create_topics(
     validate_only: bool,
     image: &MetadataImage,
     config: &BrokerConfig,
+    brokers: &ShownBrokers,
 ) -> Decision<Vec<CreateTopicResult>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for topic in topics {
@@ -98,7 +100,12 @@ pub fn create_topics(
             Some(_) if total > PARTITIONS_PER_REQUEST_MAX => {
                 Err(CreateTopicError::TooManyPartitions)
             }
-            Some(_) => create_topic(topic, &next_image, config),
+            Some(_) => create_topic(topic, &next_image, config, |topic| {
+                match topic.assignments.is_empty() {
+                    true => place(topic, &next_image, config),
+                    false => place_manually(topic, &next_image, brokers),
+                }
+            }),
         };
         let outcome = outcome.map(|(created, of_topic)| {
             replay_decided(&mut next_image, &of_topic);
@@ -130,7 +137,7 @@ pub fn auto_create_topic(
         topic_name::TRANSACTION_STATE => transaction_state(id, image, config),
         _ => NewTopic::new(name, id),
     };
-    match create_topic(&topic, image, config) {
+    match create_topic(&topic, image, config, |topic| place(topic, image, config)) {
         Ok((created, records)) => Decision {
             records,
             response: Ok(created),
@@ -217,15 +224,12 @@ fn create_topic(
     topic: &NewTopic,
     image: &MetadataImage,
     config: &BrokerConfig,
+    place: impl FnOnce(&NewTopic) -> Result<Vec<PartitionState>, CreateTopicError>,
 ) -> Result<(CreatedTopic, Vec<MetadataRecord>), CreateTopicError> {
     check_name(topic, image)?;
     let overrides = new_overrides(&topic.configs)?;
     topic::validate(&overrides, config).map_err(CreateTopicError::InvalidConfig)?;
-    let partitions = if topic.assignments.is_empty() {
-        place(topic, image, config)?
-    } else {
-        place_manually(topic, image)?
-    };
+    let partitions = place(topic)?;
 
     let created = CreatedTopic {
         id: topic.id,
@@ -311,6 +315,7 @@ fn place(
 fn place_manually(
     topic: &NewTopic,
     image: &MetadataImage,
+    brokers: &ShownBrokers,
 ) -> Result<Vec<PartitionState>, CreateTopicError> {
     if topic.replication_factor != -1 {
         return Err(CreateTopicError::AssignmentWithReplicationFactor);
@@ -327,7 +332,8 @@ fn place_manually(
                 InvalidAssignment::DuplicatePartition(partition),
             ));
         }
-        let state = placement::place_manually(image, partition, &assignment.replicas, width)
+        let replicas = &assignment.replicas;
+        let state = placement::place_manually(image, brokers, partition, replicas, width)
             .map_err(CreateTopicError::InvalidAssignment)?;
         width = Some(assignment.replicas.len());
         states.insert(partition, state);

@@ -57,6 +57,7 @@ use records::GroupRecord;
 use records::field_bytes::RecordError;
 use request::{HeartbeatRequest, JoinRequest, LeaveRequest, ListRequest, SyncRequest, Time};
 use response::{DescribedGroup, JoinRefused, Left, ListedGroup, Response};
+use rinka_storage::topic_partition::TopicPartition;
 use settings::Settings;
 use timed_group::TimedGroup;
 use timers::{Alarm, Timer};
@@ -655,12 +656,15 @@ impl<T> Group<T> {
         instance_id: Option<&str>,
         generation: i32,
         says_epochs: bool,
+        partitions: impl IntoIterator<Item = Option<TopicPartition>>,
     ) -> Result<(), GroupError> {
         match self {
             Self::Classic(group) => {
                 group.validate_offset_commit(member_id, instance_id, generation)
             }
-            Self::Consumer(group) => group.check_commit(member_id, generation, says_epochs),
+            Self::Consumer(group) => {
+                group.check_commit(member_id, generation, says_epochs, partitions)
+            }
         }
     }
 

@@ -593,7 +593,20 @@ fn item_59_partitions_move_only_when_they_were_given_up() {
     let given = beat(&mut bench, &beating(&group, "b", waiting.member_epoch));
     let given = given.assignment.expect("it is free").topic_partitions;
     assert_ne!(given[0].partitions, kept[0].partitions);
-    // An epoch from before does not commit any more.
+    // The older epoch still commits what the member has had all the time, alone (KIP-1251, Kafka 4.3). With what it gave up
+    // nothing is committed, and what another member was only given it does not commit either.
+    let late = |bench: &mut Bench, partitions: &[i32]| {
+        let committer = (first.member_epoch, "a");
+        let topics: &[(&str, &[i32])] = &[(&topic, partitions)];
+        let committed = commit_offsets(&mut bench.connection, &group, committer, topics, (8, ""));
+        let partitions = committed.topics[0].partitions.iter();
+        partitions.map(|p| p.error_code).collect::<Vec<_>>()
+    };
+    let stale = ErrorCode::STALE_MEMBER_EPOCH;
+    assert_eq!(late(&mut bench, &kept[0].partitions), [ErrorCode::NONE]);
+    assert_eq!(late(&mut bench, &[0, 1]), [stale, stale]);
+    assert_eq!(late(&mut bench, &given[0].partitions), [stale]);
+    // An epoch from before a member got its partition does not commit any more.
     let committed = commit_offsets(
         &mut bench.connection,
         &group,

@@ -413,3 +413,47 @@ fn a_partition_tells_which_producers_it_remembers() {
     assert_eq!(producer.last_timestamp, written);
     assert_eq!(producer.current_txn_start_offset, -1);
 }
+
+#[test]
+fn under_core_routing_the_brokers_that_are_shown_can_be_named() {
+    let broker = Broker::start(BrokerSettings::new("core"));
+    if !broker.is_rinka() {
+        eprintln!("core routing is Rinka's own: nothing to run against the control");
+        return;
+    }
+    let topic = fresh_name("semantics");
+    create_topic(broker.bootstrap(), &topic, 2, &[]);
+    let connection = Connection::open(broker.bootstrap());
+    let mut bench = Bench {
+        broker,
+        connection,
+        topic: topic.clone(),
+    };
+    let refused = ErrorCode::INVALID_REPLICA_ASSIGNMENT;
+    let mut add = |count, replicas: &[i32]| {
+        let assignments: &[&[i32]] = &[replicas];
+        create(
+            &mut bench,
+            vec![more(&topic, count, Some(assignments))],
+            false,
+        )[0]
+    };
+    assert_eq!(add(3, &[10_001]), ErrorCode::NONE);
+    assert_eq!(add(4, &[1]), ErrorCode::NONE);
+    assert_eq!(add(5, &[20_001]), refused);
+    // Of what is there, the one that is shown has it.
+    let shown = page(&mut bench, &[&topic], 10, None);
+    let shown = shown.topics[0].partitions.iter();
+    let shown: Vec<_> = shown
+        .map(|p| (p.partition_index, p.replica_nodes.clone()))
+        .collect();
+    assert_eq!(shown.len(), 4);
+    for (partition, replicas) in shown {
+        let other = if replicas == [1] { 10_001 } else { 1 };
+        assert_ne!(replicas, [other]);
+        let answer = alter(&mut bench, &topic, partition, Some(&replicas));
+        assert_eq!(answer, ErrorCode::NONE, "{partition} {replicas:?}");
+        let answer = alter(&mut bench, &topic, partition, Some(&[other]));
+        assert_eq!(answer, refused, "{partition} {other}");
+    }
+}

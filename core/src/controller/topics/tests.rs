@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::controller::brokers::register_broker;
+use crate::controller::shown_brokers::tests::{one_broker, two_shards};
 use crate::metadata::records::BrokerRegistration;
 use crate::metadata::topic::Topic;
 
@@ -74,7 +75,7 @@ fn with_config(name: &str, key: &str, value: Option<&str>) -> NewTopic {
 fn check_refused(topic: NewTopic, expected: &str) {
     let image = with_topics(&cluster(3), &["a.b", "c"]);
     let config = BrokerConfig::default();
-    let decision = create_topics(&[topic], false, &image, &config);
+    let decision = create_topics(&[topic], false, &image, &config, &one_broker());
     assert!(decision.records.is_empty());
     let error = decision.response[0].outcome.clone().unwrap_err();
     assert!(error.to_string().contains(expected), "{error}");
@@ -90,7 +91,13 @@ fn a_topic_with_defaults_and_one_with_numbers() {
         configs: vec![("retention.ms".to_owned(), Some("5".to_owned()))],
         ..new("numbered")
     };
-    let decision = create_topics(&[new("plain"), numbered], false, &image, &config);
+    let decision = create_topics(
+        &[new("plain"), numbered],
+        false,
+        &image,
+        &config,
+        &one_broker(),
+    );
     replay_decided(&mut image, &decision.records);
 
     assert_eq!(created(&image, "plain").partition_count(), 4);
@@ -120,7 +127,13 @@ fn a_topic_with_defaults_and_one_with_numbers() {
 fn a_manual_assignment_is_kept() {
     let mut image = cluster(3);
     let topic = manual("m", &[(1, &[3, 1]), (0, &[2, 3])]);
-    let decision = create_topics(&[topic], false, &image, &BrokerConfig::default());
+    let decision = create_topics(
+        &[topic],
+        false,
+        &image,
+        &BrokerConfig::default(),
+        &one_broker(),
+    );
     replay_decided(&mut image, &decision.records);
     let topic = created(&image, "m");
     assert_eq!(topic.partition(0).unwrap().replicas, [2, 3]);
@@ -175,10 +188,52 @@ fn refusals_read_as_in_kafka() {
 }
 
 #[test]
+fn any_shard_of_a_node_may_be_named_and_one_of_each_node() {
+    let mut image = cluster(2);
+    let create = |topic, image: &MetadataImage| {
+        create_topics(
+            &[topic],
+            false,
+            image,
+            &BrokerConfig::default(),
+            &two_shards(),
+        )
+    };
+    let topic = manual("m", &[(0, &[10_001, 2]), (1, &[2, 1]), (2, &[2, 10_001])]);
+    let decision = create(topic, &image);
+    replay_decided(&mut image, &decision.records);
+    let replicas = |partition| &created(&image, "m").partition(partition).unwrap().replicas;
+    assert_eq!([0, 1, 2].map(replicas), [&[1, 2], &[2, 1], &[2, 1]]);
+    let refusal = |replicas| {
+        let decision = create(manual("x", &[(0, replicas)]), &image);
+        decision.response[0].outcome.clone().unwrap_err()
+    };
+    let invalid = CreateTopicError::InvalidAssignment;
+    assert_eq!(
+        refusal(&[10_001, 1]),
+        invalid(InvalidAssignment::SameNode([10_001, 1]))
+    );
+    assert_eq!(
+        refusal(&[10_001, 10_001]),
+        invalid(InvalidAssignment::DuplicateBroker(10_001))
+    );
+    assert_eq!(
+        refusal(&[20_001]),
+        invalid(InvalidAssignment::UnknownBroker(20_001))
+    );
+}
+
+#[test]
 fn one_topic_does_not_spoil_another_but_meets_it() {
     let image = cluster(1);
     let topics = [new("x.y"), new("x_y"), new("d"), new("ok"), new("d")];
-    let decision = create_topics(&topics, false, &image, &BrokerConfig::default());
+    let decision = create_topics(
+        &topics,
+        false,
+        &image,
+        &BrokerConfig::default(),
+        &one_broker(),
+    );
     let outcomes: Vec<_> = decision
         .response
         .iter()
@@ -200,8 +255,8 @@ fn validate_only_answers_alike_and_writes_nothing() {
     let image = cluster(1);
     let config = BrokerConfig::default();
     let topics = [new("a"), new("b")];
-    let real = create_topics(&topics, false, &image, &config);
-    let validated = create_topics(&topics, true, &image, &config);
+    let real = create_topics(&topics, false, &image, &config, &one_broker());
+    let validated = create_topics(&topics, true, &image, &config, &one_broker());
     assert_eq!(validated.response, real.response);
     assert!(validated.records.is_empty());
 }
@@ -222,7 +277,7 @@ fn fenced_brokers_are_used_last_and_do_not_lead() {
     };
     for (factor, in_sync) in [(2, 2), (3, 2)] {
         let mut after = image.clone();
-        let decision = create_topics(&[wide(factor)], false, &image, &config);
+        let decision = create_topics(&[wide(factor)], false, &image, &config, &one_broker());
         replay_decided(&mut after, &decision.records);
         for (_, partition) in created(&after, "x").partitions.iter() {
             assert_eq!(partition.isr.len(), in_sync);
@@ -231,7 +286,7 @@ fn fenced_brokers_are_used_last_and_do_not_lead() {
         }
     }
     replay_decided(&mut image, &[fence(1), fence(3)]);
-    let decision = create_topics(&[new("x")], false, &image, &config);
+    let decision = create_topics(&[new("x")], false, &image, &config, &one_broker());
     let error = decision.response[0].outcome.clone().unwrap_err();
     assert!(error.to_string().contains("fenced"), "{error}");
 }
@@ -350,7 +405,7 @@ proptest! {
         let config = BrokerConfig::default();
         let mut image = cluster(brokers);
         for topics in requests {
-            let decision = create_topics(&topics, false, &image, &config);
+            let decision = create_topics(&topics, false, &image, &config, &one_broker());
             let before = image.topic_count();
             replay_decided(&mut image, &decision.records);
             let mut count = 0;

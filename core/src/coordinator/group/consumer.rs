@@ -20,6 +20,7 @@ use rinka_storage::topic_partition::TopicPartition;
 use rustc_hash::FxHashMap;
 
 pub mod assignment;
+pub mod assignment_epochs;
 pub mod assignor;
 pub mod classic;
 pub mod config;
@@ -283,7 +284,9 @@ impl ConsumerGroup {
                 let old = self.members.get(member_id).cloned();
                 let mut current = current.clone();
                 if planted(Planted::PendingRevocationNotRecorded) {
+                    let whole = current.clone();
                     current.pending_revocation = Assignment::default();
+                    current = current.following(&whole, whole.epoch);
                 }
                 let new = Member {
                     metadata: old

@@ -101,10 +101,16 @@ impl From<&ConsumerGroupError> for GroupError {
             ConsumerGroupError::GroupFull { .. } => Self::GroupMaxSizeReached,
             ConsumerGroupError::GroupNotFound(_) => Self::GroupIdNotFound,
             ConsumerGroupError::FencedInstance { .. } => Self::FencedInstanceId,
-            ConsumerGroupError::StaleEpoch { .. } => Self::StaleMemberEpoch,
+            ConsumerGroupError::StaleEpoch { .. }
+            | ConsumerGroupError::StalePartition {
+                is_classic: false, ..
+            } => Self::StaleMemberEpoch,
             ConsumerGroupError::OldOffsetCommit => Self::UnsupportedVersion,
             ConsumerGroupError::MemberIdRequired(_) => Self::MemberIdRequired,
-            ConsumerGroupError::IllegalGeneration { .. } => Self::IllegalGeneration,
+            ConsumerGroupError::IllegalGeneration { .. }
+            | ConsumerGroupError::StalePartition {
+                is_classic: true, ..
+            } => Self::IllegalGeneration,
             ConsumerGroupError::InconsistentProtocol
             | ConsumerGroupError::MalformedSubscription => Self::InconsistentGroupProtocol,
             ConsumerGroupError::InvalidRequest(_)

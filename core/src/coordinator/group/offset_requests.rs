@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use rinka_storage::topic_partition::TopicPartition;
+
 use super::Coordinator;
 use super::error::GroupError;
 use super::records::offset_commit::CommittedOffset;
@@ -99,7 +101,14 @@ impl<T> Coordinator<T> {
             let (member_id, instance_id) = (request.member_id, request.instance_id);
             let says_epochs = request.reports_unknown_group;
             let generation = request.generation;
-            group.validate_offset_commit(member_id, instance_id, generation, says_epochs)?;
+            let partitions = partitions_of(request, turn.shared.settings.offset_metadata_max);
+            group.validate_offset_commit(
+                member_id,
+                instance_id,
+                generation,
+                says_epochs,
+                partitions,
+            )?;
             group.on_offset_commit(member_id, &mut turn);
         }
         Ok(id)
@@ -112,10 +121,7 @@ impl<T> Coordinator<T> {
         offset: &OffsetToCommit<'_>,
     ) -> Result<(), GroupError> {
         let settings = &self.shared.settings;
-        // Bytes are never fewer than units of UTF-16, and nearly always few enough.
-        if offset.metadata.len() > settings.offset_metadata_max
-            && offset.metadata.encode_utf16().count() > settings.offset_metadata_max
-        {
+        if is_too_long(offset.metadata, settings.offset_metadata_max) {
             return Err(GroupError::OffsetMetadataTooLarge);
         }
         if self.offsets.count() >= settings.bounds.offsets_max
@@ -210,6 +216,28 @@ impl<T> Coordinator<T> {
         let (_, mut turn) = self.parts(time, out);
         turn.answer_after(append, token, response);
     }
+}
+
+/// Of those whose offsets can be committed at all; `None` is one of an unknown topic.
+fn partitions_of(
+    request: &OffsetCommitRequest<'_>,
+    metadata_max: usize,
+) -> impl Iterator<Item = Option<TopicPartition>> {
+    request.topics.iter().flat_map(move |topic| {
+        let offsets = topic.partitions.iter();
+        let offsets = offsets.filter(move |offset| !is_too_long(offset.metadata, metadata_max));
+        offsets.map(|offset| {
+            topic.id.map(|topic_id| TopicPartition {
+                topic_id,
+                partition: offset.partition,
+            })
+        })
+    })
+}
+
+fn is_too_long(metadata: &str, max: usize) -> bool {
+    // Bytes are never fewer than units of UTF-16, and nearly always few enough.
+    metadata.len() > max && metadata.encode_utf16().count() > max
 }
 
 fn refuse_commit(request: &OffsetCommitRequest<'_>, error: GroupError) -> Response {

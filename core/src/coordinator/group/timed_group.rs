@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rinka_storage::topic_partition::TopicPartition;
+
 use super::consumer::ConsumerGroup;
 use super::consumer::deadlines::{Deadline, DeadlineChange, Deadlines};
 use super::consumer::offsets::Committer;
@@ -100,6 +102,7 @@ impl TimedGroup {
         member_id: &str,
         member_epoch: i32,
         says_epochs: bool,
+        partitions: impl IntoIterator<Item = Option<TopicPartition>>,
     ) -> Result<(), GroupError> {
         if self.is_dead {
             return Err(GroupError::CoordinatorNotAvailable);
@@ -110,7 +113,7 @@ impl TimedGroup {
             member_epoch,
             offset_commit_version: Some(if says_epochs { with } else { without }),
         };
-        let checked = self.group.check_commit(committer);
+        let checked = self.group.check_commit(committer, partitions);
         checked.map_err(|error| GroupError::from(&error))
     }
 

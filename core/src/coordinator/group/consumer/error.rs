@@ -56,6 +56,12 @@ pub enum ConsumerGroupError {
         received: i32,
         known: i32,
     },
+    /// The older epoch of a commit is from before the member got one of the partitions; `None`: it does not have it.
+    StalePartition {
+        received: i32,
+        held_since: Option<i32>,
+        is_classic: bool,
+    },
     /// OffsetCommit below version 9 cannot carry a member's epoch.
     OldOffsetCommit,
 
@@ -88,10 +94,16 @@ impl ConsumerGroupError {
             Self::FencedEpoch { .. } | Self::UnknownMemberState => ErrorCode::FENCED_MEMBER_EPOCH,
             Self::UnreleasedInstance { .. } => ErrorCode::UNRELEASED_INSTANCE_ID,
             Self::FencedInstance { .. } => ErrorCode::FENCED_INSTANCE_ID,
-            Self::StaleEpoch { .. } => ErrorCode::STALE_MEMBER_EPOCH,
+            Self::StaleEpoch { .. }
+            | Self::StalePartition {
+                is_classic: false, ..
+            } => ErrorCode::STALE_MEMBER_EPOCH,
             Self::OldOffsetCommit => ErrorCode::UNSUPPORTED_VERSION,
             Self::MemberIdRequired(_) => ErrorCode::MEMBER_ID_REQUIRED,
-            Self::IllegalGeneration { .. } => ErrorCode::ILLEGAL_GENERATION,
+            Self::IllegalGeneration { .. }
+            | Self::StalePartition {
+                is_classic: true, ..
+            } => ErrorCode::ILLEGAL_GENERATION,
             Self::InconsistentProtocol | Self::MalformedSubscription => {
                 ErrorCode::INCONSISTENT_GROUP_PROTOCOL
             }
@@ -153,6 +165,18 @@ impl fmt::Display for ConsumerGroupError {
             Self::StaleEpoch { received, known } => write!(
                 formatter,
                 "The received member epoch {received} does not match the expected member epoch {known}."
+            ),
+            Self::StalePartition {
+                held_since: None, ..
+            } => formatter
+                .write_str("A partition is not assigned or pending revocation for the member."),
+            Self::StalePartition {
+                received,
+                held_since: Some(since),
+                ..
+            } => write!(
+                formatter,
+                "The received member epoch {received} is older than assignment epoch {since} of a partition."
             ),
             Self::OldOffsetCommit => formatter.write_str(
                 "OffsetCommit version 9 or above must be used by members using the modern group protocol",

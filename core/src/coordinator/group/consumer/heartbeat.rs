@@ -231,6 +231,8 @@ impl ConsumerGroup {
             pending_revocation: Assignment::default(),
             ..found.member.current.clone()
         };
+        // Whoever comes back in its place counts epochs anew.
+        let left = left.since(0);
         step.cancel_deadline(&found.id, super::deadlines::DeadlineKind::Rebalance);
         if left != found.member.current {
             step.record(ConsumerGroupRecord::Current(found.id, Some(left)));

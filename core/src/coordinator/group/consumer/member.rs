@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::assignment::Assignment;
+use super::assignment_epochs::AssignmentEpochs;
 
 /// The epoch of a member that joins.
 pub const JOIN_EPOCH: i32 = 0;
@@ -69,6 +70,8 @@ pub struct CurrentAssignment {
     pub assigned: Assignment,
     /// What it has been told to give up, and still may have.
     pub pending_revocation: Assignment,
+    /// Since when it has each of both.
+    pub epochs: AssignmentEpochs,
 }
 
 /// Where a member stands on its way to its target.
@@ -132,6 +135,7 @@ impl Default for CurrentAssignment {
             state: MemberState::Stable,
             assigned: Assignment::default(),
             pending_revocation: Assignment::default(),
+            epochs: AssignmentEpochs::default(),
         }
     }
 }
@@ -247,5 +251,31 @@ impl CurrentAssignment {
             previous_epoch,
             ..self.clone()
         }
+    }
+
+    /// With all that it has as if it had got it at that epoch.
+    pub(super) fn since(mut self, epoch: i32) -> Self {
+        let held = [&self.assigned, &self.pending_revocation];
+        let held = held.into_iter().flat_map(Assignment::partitions);
+        self.epochs = held.map(|partition| (partition, epoch)).collect();
+        self
+    }
+
+    /// With what it did not have `before` as got at that epoch. What it gave up and gets again counts as new.
+    pub(super) fn following(mut self, before: &Self, epoch: i32) -> Self {
+        if self.assigned == before.assigned && self.pending_revocation == before.pending_revocation
+        {
+            self.epochs = before.epochs.clone();
+            return self;
+        }
+        let since = |partition| before.epochs.of(partition).unwrap_or(epoch);
+        let pending = self.pending_revocation.partitions();
+        let pending = pending.map(|partition| (partition, since(partition)));
+        let assigned = self.assigned.partitions().map(|partition| {
+            let is_new = !before.assigned.contains(partition);
+            (partition, if is_new { epoch } else { since(partition) })
+        });
+        self.epochs = pending.chain(assigned).collect();
+        self
     }
 }

@@ -100,6 +100,8 @@ impl ConsumerGroup {
             ));
         }
 
+        // A classic group may be at generation 0 while its first members join; a consumer group that is there is not.
+        let epoch = classic.generation.max(1);
         // What two members have stays with the first.
         let mut taken = BTreeSet::new();
         let mut members = Vec::new();
@@ -115,14 +117,13 @@ impl ConsumerGroup {
                 member.current.state = MemberState::UnrevokedPartitions;
                 member.current.pending_revocation = unrevoked;
             }
+            member.current = member.current.since(epoch);
             (id, member)
         });
         let members: Vec<(Arc<str>, Member)> = members.collect();
         let names = members.iter();
         let names = names.flat_map(|(_, member)| &member.metadata.subscribed_topic_names);
         let hash = context.topics.hash(names);
-        // A classic group may be at generation 0 while its first members join; a consumer group that is there is not.
-        let epoch = classic.generation.max(1);
 
         let each = |record: fn(&Arc<str>, &Member) -> ConsumerGroupRecord| {
             members.iter().map(move |(id, member)| record(id, member))
@@ -273,7 +274,7 @@ fn convert(
             previous_epoch: epoch,
             state: MemberState::Stable,
             assigned,
-            pending_revocation: Assignment::default(),
+            ..CurrentAssignment::default()
         },
     };
     Ok((member, claimed))

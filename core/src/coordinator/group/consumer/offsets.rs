@@ -1,12 +1,15 @@
 //! Whether somebody may commit or fetch offsets of a consumer group: OffsetCommit and OffsetFetch, versions 9-10, and TxnOffsetCommit.
 //!
-//! Looks at membership only; offsets are kept elsewhere.
+//! Looks at membership and at who has which partition since when; offsets are kept elsewhere.
 
 use std::sync::Arc;
+
+use rinka_storage::topic_partition::TopicPartition;
 
 use super::ConsumerGroup;
 use super::error::ConsumerGroupError;
 use super::member::Member;
+use super::planted::{Planted, planted};
 
 /// The first version of OffsetCommit that can say a member's epoch.
 const OFFSET_COMMIT_WITH_EPOCH: i16 = 9;
@@ -22,9 +25,17 @@ pub struct Committer<'a> {
 }
 
 impl ConsumerGroup {
+    /// Whether offsets of these partitions may be committed, all of them or none. A member that has not heard yet of its newest epoch
+    /// commits with an older one; that counts for partitions that it has had ever since (KIP-1251). `None` among the partitions
+    /// is one that nobody can have.
+    ///
     /// # Errors
     /// UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH (ILLEGAL_GENERATION for a member of the classic protocol), UNSUPPORTED_VERSION.
-    pub fn check_commit(&self, committer: Committer<'_>) -> Result<(), ConsumerGroupError> {
+    pub fn check_commit(
+        &self,
+        committer: Committer<'_>,
+        partitions: impl IntoIterator<Item = Option<TopicPartition>>,
+    ) -> Result<(), ConsumerGroupError> {
         // Tools, and consumers that assign partitions to themselves, commit while nobody is there.
         if committer.member_epoch < 0 && self.members.is_empty() {
             return Ok(());
@@ -41,7 +52,27 @@ impl ConsumerGroup {
         if is_old && !member.is_classic() {
             return Err(ConsumerGroupError::OldOffsetCommit);
         }
-        check_epoch(member, committer.member_epoch)
+        let received = committer.member_epoch;
+        if received >= member.current.epoch {
+            return check_epoch(member, received);
+        }
+        let held_since = |partition: Option<TopicPartition>| {
+            partition.and_then(|partition| member.current.epochs.of(partition))
+        };
+        for partition in partitions {
+            let held_since = held_since(partition);
+            let is_held = held_since.is_some_and(|since| {
+                received >= since || planted(Planted::AssignmentEpochsIgnored)
+            });
+            if !is_held {
+                return Err(ConsumerGroupError::StalePartition {
+                    received,
+                    held_since,
+                    is_classic: member.is_classic(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// `member_id` is `None` and `member_epoch` -1 when the request does not say who asks, which is allowed.

@@ -19,6 +19,8 @@ pub(super) enum Planted {
     RemovedMemberOwnsOn,
     /// A member that does not give up what it must is never fenced.
     RebalanceTimeoutIgnored,
+    /// A commit with an old epoch is taken for every partition that the member has now.
+    AssignmentEpochsIgnored,
     /// Changes of topics go unnoticed.
     TopicChangesIgnored,
 }

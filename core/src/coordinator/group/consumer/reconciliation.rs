@@ -32,6 +32,11 @@ pub(super) struct UnknownState;
 impl Reconciliation<'_> {
     /// Where the member stands now; as before when there is nothing to do.
     pub(super) fn step(&self) -> Result<CurrentAssignment, UnknownState> {
+        // Nothing is given but at the target's epoch.
+        Ok(self.next()?.following(self.current, self.target_epoch))
+    }
+
+    fn next(&self) -> Result<CurrentAssignment, UnknownState> {
         let current = self.current;
         match current.state {
             MemberState::Stable if current.epoch != self.target_epoch => {

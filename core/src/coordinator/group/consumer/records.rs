@@ -14,6 +14,7 @@ use rinka_storage::topic_partition::{TopicId, TopicPartition};
 use uuid::Uuid;
 
 use super::assignment::Assignment;
+use super::assignment_epochs::AssignmentEpochs;
 use super::member::{
     ClassicMember, ClassicProtocol, CurrentAssignment, MemberMetadata, MemberState,
 };
@@ -112,6 +113,8 @@ const HASH_TAG: u32 = 0;
 const TARGET_TIMESTAMP_TAG: u32 = 0;
 /// Tag of what is known of a classic member in the value of key 5.
 const CLASSIC_TAG: u32 = 0;
+/// Of a topic in the value of key 8: since which epoch each partition is held (KIP-1251).
+const ASSIGNMENT_EPOCHS_TAG: u32 = 0;
 
 impl ConsumerGroupRecord {
     /// Whether a record with this key is one of a consumer group.
@@ -303,6 +306,31 @@ fn put_member(writer: &mut Writer, member: &MemberMetadata) {
 }
 
 fn put_assignment(writer: &mut Writer, assignment: &Assignment) {
+    put_partitions(writer, assignment, |writer, _, _| put_no_tags(writer));
+}
+
+/// Since when each partition is held is a tag of its topic, in the order of the partitions.
+fn put_held(writer: &mut Writer, assignment: &Assignment, epochs: &AssignmentEpochs) {
+    put_partitions(writer, assignment, |writer, topic_id, partitions| {
+        writer.unsigned_varint(1);
+        writer.tagged_field(ASSIGNMENT_EPOCHS_TAG, |writer| {
+            writer.nullable_count(Some(partitions.len()), true);
+            for &partition in partitions {
+                let partition = TopicPartition {
+                    topic_id,
+                    partition,
+                };
+                writer.i32(epochs.of(partition).unwrap_or(0));
+            }
+        });
+    });
+}
+
+fn put_partitions(
+    writer: &mut Writer,
+    assignment: &Assignment,
+    put_tags: impl Fn(&mut Writer, TopicId, &BTreeSet<i32>),
+) {
     let topics = assignment.topics();
     writer.nullable_count(Some(topics.len()), true);
     for (id, partitions) in topics {
@@ -311,7 +339,7 @@ fn put_assignment(writer: &mut Writer, assignment: &Assignment) {
         for &partition in partitions {
             writer.i32(partition);
         }
-        put_no_tags(writer);
+        put_tags(writer, id, partitions);
     }
 }
 
@@ -319,8 +347,8 @@ fn put_current(writer: &mut Writer, current: &CurrentAssignment) {
     writer.i32(current.epoch);
     writer.i32(current.previous_epoch);
     writer.i8(current.state.number());
-    put_assignment(writer, &current.assigned);
-    put_assignment(writer, &current.pending_revocation);
+    put_held(writer, &current.assigned, &current.epochs);
+    put_held(writer, &current.pending_revocation, &current.epochs);
     put_no_tags(writer);
 }
 
@@ -454,29 +482,56 @@ fn take_classic(reader: &mut Reader) -> Result<Option<ClassicMember>, DecodeErro
     }))
 }
 
-/// Assignment epochs (KIP-1251), which Kafka 4.3 has among the tags, are passed over.
 fn take_assignment(reader: &mut Reader) -> Result<Assignment, DecodeError> {
-    let mut partitions = Vec::new();
+    let held = take_held(reader, 0)?;
+    Ok(held.into_iter().map(|(partition, _)| partition).collect())
+}
+
+/// Partitions, and since when each is held. Kafka before 4.3 did not write that; then, and when it is not as long as the
+/// partitions, all count as held since the same epoch.
+fn take_held(reader: &mut Reader, epoch: i32) -> Result<Vec<(TopicPartition, i32)>, DecodeError> {
+    let mut held = Vec::new();
     for _ in 0..take_count(reader)? {
         let topic_id = TopicId(Uuid::from_u128(reader.u128()?));
+        let first = held.len();
         for _ in 0..take_count(reader)? {
-            partitions.push(TopicPartition {
+            let partition = TopicPartition {
                 topic_id,
                 partition: reader.i32()?,
-            });
+            };
+            held.push((partition, epoch));
         }
-        take_no_tags(reader)?;
+        let of_topic = &mut held[first..];
+        reader.tagged_fields(|tag, field| {
+            if tag == ASSIGNMENT_EPOCHS_TAG
+                && let Some(count) = field.nullable_count(true)?
+                && count == of_topic.len()
+            {
+                for (_, epoch) in of_topic.iter_mut() {
+                    *epoch = field.i32()?;
+                }
+            }
+            Ok(())
+        })?;
     }
-    Ok(partitions.into_iter().collect())
+    Ok(held)
 }
 
 fn take_current(reader: &mut Reader) -> Result<CurrentAssignment, DecodeError> {
+    let epoch = reader.i32()?;
+    let previous_epoch = reader.i32()?;
+    let state = MemberState::from_number(reader.i8()?);
+    let since = epoch.max(0);
+    let assigned = take_held(reader, since)?;
+    let pending = take_held(reader, since)?;
+    let partitions = |held: &[(TopicPartition, i32)]| held.iter().map(|(it, _)| *it).collect();
     Ok(CurrentAssignment {
-        epoch: reader.i32()?,
-        previous_epoch: reader.i32()?,
-        state: MemberState::from_number(reader.i8()?),
-        assigned: take_assignment(reader)?,
-        pending_revocation: take_assignment(reader)?,
+        epoch,
+        previous_epoch,
+        state,
+        assigned: partitions(&assigned),
+        pending_revocation: partitions(&pending),
+        epochs: pending.into_iter().chain(assigned).collect(),
     })
 }
 

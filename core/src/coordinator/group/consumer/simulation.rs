@@ -112,5 +112,6 @@ fn planted_bugs_are_found() {
         Planted::TopicChangesIgnored,
         &[EveryPartitionOwnedWhenStable],
     );
+    check_found(Planted::AssignmentEpochsIgnored, &[OldCommitsNeverOvertake]);
     check_found(Planted::RebalanceTimeoutIgnored, &[RevokersAreFenced]);
 }

@@ -504,11 +504,15 @@ fn records_of_kafka_4_0_are_read_and_its_list_of_topics_is_deleted() {
 fn offsets_are_for_members_at_their_epoch() {
     let mut shell = Shell::new(&[("t", 1)]);
     let check = |shell: &Shell, member_id, member_epoch, version, expected: Option<ErrorCode>| {
-        let result = shell.group.check_commit(Committer {
+        let committer = Committer {
             member_id,
             member_epoch,
             offset_commit_version: version,
-        });
+        };
+        let partitions = set(&[(1, 0)]);
+        let result = shell
+            .group
+            .check_commit(committer, partitions.partitions().map(Some));
         assert_eq!(result.err().map(|error| error.code()), expected);
     };
     check(&shell, "", -1, Some(9), None);
@@ -538,6 +542,75 @@ fn offsets_are_for_members_at_their_epoch() {
     assert_eq!(fetch(Some("a"), 1), None);
     assert_eq!(fetch(Some("a"), 2), Some(ErrorCode::STALE_MEMBER_EPOCH));
     assert_eq!(fetch(Some("b"), 1), Some(ErrorCode::UNKNOWN_MEMBER_ID));
+}
+
+/// What a commit of these partitions of topic 1 with that epoch of the member comes to.
+fn commit(
+    shell: &Shell,
+    id: &str,
+    epoch: i32,
+    partitions: &[Option<i32>],
+) -> Result<(), ErrorCode> {
+    let committer = Committer {
+        member_id: id,
+        member_epoch: epoch,
+        offset_commit_version: Some(9),
+    };
+    let partitions = partitions.iter().map(|number| {
+        number.map(|partition| TopicPartition {
+            topic_id: TopicId(Uuid::from_u128(1)),
+            partition,
+        })
+    });
+    let checked = shell.group.check_commit(committer, partitions);
+    checked.map_err(|error| error.code())
+}
+
+const STALE: Result<(), ErrorCode> = Err(ErrorCode::STALE_MEMBER_EPOCH);
+
+#[test]
+fn an_older_epoch_commits_what_the_member_has_had_since() {
+    let mut shell = Shell::new(&[("t", 2)]);
+    shell.beats(&join("a", &["t"]));
+    shell.beats(&join("b", &["t"]));
+    shell.beats(&beat_with("a", 1, &[(1, 0), (1, 1)]));
+    // What it has yet to give up it may commit, with its epoch.
+    assert_eq!(commit(&shell, "a", 1, &[Some(0), Some(1)]), Ok(()));
+    assert_eq!(shell.beats(&beat_with("a", 1, &[(1, 0)])).0, 2);
+    assert_eq!(commit(&shell, "a", 1, &[Some(0)]), Ok(()));
+    // One that is not its own any more, or that nobody has, takes the others with it.
+    assert_eq!(commit(&shell, "a", 1, &[Some(0), Some(1)]), STALE);
+    assert_eq!(commit(&shell, "a", 1, &[Some(0), None]), STALE);
+    assert_eq!(commit(&shell, "a", 0, &[Some(0)]), STALE);
+    assert_eq!(commit(&shell, "a", -1, &[Some(0)]), STALE);
+    assert_eq!(commit(&shell, "a", 3, &[Some(0)]), STALE);
+    // Partitions matter to older epochs alone.
+    assert_eq!(commit(&shell, "a", 2, &[Some(1)]), Ok(()));
+    // The other one was given the second partition when it came.
+    shell.beats(&beat("b", 2));
+    assert_eq!(commit(&shell, "b", 2, &[Some(1)]), Ok(()));
+    // It comes back to the first, who had it before with an epoch that does not count any more.
+    shell.beats(&beat("b", -1));
+    assert_eq!(shell.beats(&beat("a", 2)).0, 3);
+    assert_eq!(commit(&shell, "a", 1, &[Some(0)]), Ok(()));
+    assert_eq!(commit(&shell, "a", 2, &[Some(0)]), Ok(()));
+    assert_eq!(commit(&shell, "a", 2, &[Some(1)]), STALE);
+    assert_eq!(commit(&shell, "a", 3, &[Some(1)]), Ok(()));
+}
+
+#[test]
+fn epochs_of_an_assignment_are_counted_anew_when_a_static_member_is_back() {
+    let mut shell = Shell::new(&[("t", 1)]);
+    shell.beats(&instance(join("a", &["t"]), "i"));
+    shell.beats(&instance(join("b", &["t"]), "j"));
+    shell.beats(&instance(beat_with("a", 1, &[(1, 0)]), "i"));
+    shell.beats(&instance(beat("a", -2), "i"));
+    let (epoch, assigned) = shell.beats(&instance(join("c", &["t"]), "i"));
+    assert_eq!((epoch, assigned), (2, Some(set(&[(1, 0)]))));
+    let unknown = Err(ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(commit(&shell, "a", 2, &[Some(0)]), unknown);
+    assert_eq!(commit(&shell, "c", 0, &[Some(0)]), Ok(()));
+    assert_eq!(commit(&shell, "c", -1, &[Some(0)]), STALE);
 }
 
 #[test]

@@ -20,7 +20,9 @@ fn current(state: MemberState, epoch: i32, assigned: &[i32], pending: &[i32]) ->
         state,
         assigned: set(assigned),
         pending_revocation: set(pending),
+        ..CurrentAssignment::default()
     }
+    .since(epoch)
 }
 
 #[derive(Default)]
@@ -216,4 +218,45 @@ fn a_state_of_a_later_release_fences_whoever_has_something() {
     assert_eq!(step(&case(None)), Err(UnknownState));
     assert_eq!(step(&case(Some(&[1]))), Err(UnknownState));
     check(&case(Some(&[])), (6, Stable, &[1], &[]));
+}
+
+#[test]
+fn each_partition_keeps_the_epoch_at_which_it_was_got() {
+    let since = |current: &CurrentAssignment, number| current.epochs.of(partition(number));
+    let given = Case {
+        before: current(Stable, 5, &[1], &[]),
+        target: (6, &[1, 2]),
+        ..Case::default()
+    };
+    let given = step(&given).unwrap();
+    assert_eq!((since(&given, 1), since(&given, 2)), (Some(5), Some(6)));
+    // What is to be given up keeps it as well, and loses it when it is gone.
+    let revoking = Case {
+        before: given,
+        target: (7, &[2]),
+        owned: Some(&[1, 2]),
+        ..Case::default()
+    };
+    let revoking = step(&revoking).unwrap();
+    assert_eq!(
+        (since(&revoking, 1), since(&revoking, 2)),
+        (Some(5), Some(6))
+    );
+    // It gave it up, and gets it again.
+    let back = Case {
+        before: revoking.clone(),
+        target: (8, &[1, 2]),
+        owned: Some(&[2]),
+        ..Case::default()
+    };
+    let back = step(&back).unwrap();
+    let gone = Case {
+        before: revoking,
+        target: (7, &[2]),
+        owned: Some(&[2]),
+        ..Case::default()
+    };
+    let gone = step(&gone).unwrap();
+    assert_eq!((since(&gone, 1), since(&gone, 2)), (None, Some(6)));
+    assert_eq!(since(&back, 1), Some(8));
 }

@@ -150,10 +150,12 @@ fn a_current_assignment_has_kafkas_bytes() {
         state: MemberState::UnrevokedPartitions,
         assigned: Assignment::default(),
         pending_revocation: [partition(2, 1)].into_iter().collect(),
+        epochs: [(partition(2, 1), 4)].into_iter().collect(),
     };
     let mut value = b"\x00\x00\x00\x00\x00\x05\x00\x00\x00\x04\x01\x01\x02".to_vec();
     value.extend_from_slice(&2_u128.to_be_bytes());
-    value.extend_from_slice(b"\x02\x00\x00\x00\x01\x00\x00");
+    // Assignment epochs are tag 0 of a topic (KIP-1251).
+    value.extend_from_slice(b"\x02\x00\x00\x00\x01\x01\x00\x05\x02\x00\x00\x00\x04\x00");
     let key = b"\x00\x08\x00\x02gr\x00\x02me";
     check(
         &ConsumerGroupRecord::Current("me".into(), Some(current)),
@@ -182,17 +184,29 @@ fn a_regular_expression_has_kafkas_bytes() {
 }
 
 #[test]
-fn what_kafka_4_3_adds_is_passed_over() {
-    // Key 8 with assignment epochs as tag 0 of a topic (KIP-1251).
-    let key = Bytes::from_static(b"\x00\x08\x00\x02gr\x00\x02me");
-    let mut value = b"\x00\x00\x00\x00\x00\x05\x00\x00\x00\x04\x00\x02".to_vec();
-    value.extend_from_slice(&2_u128.to_be_bytes());
-    value.extend_from_slice(b"\x02\x00\x00\x00\x01\x01\x00\x05\x02\x00\x00\x00\x04\x01\x00");
-    let (_, record) = ConsumerGroupRecord::decode(key, Some(value.into())).unwrap();
-    let ConsumerGroupRecord::Current(_, Some(current)) = record else {
-        panic!("{record:?}");
+fn what_is_written_without_epochs_or_with_too_few_is_held_since_the_members_own() {
+    let since = |epoch: i32, tags: &[u8]| {
+        let key = Bytes::from_static(b"\x00\x08\x00\x02gr\x00\x02me");
+        let epoch = epoch.to_be_bytes();
+        let mut value = [b"\x00\x00", epoch.as_slice(), b"\x00\x00\x00\x04\x00\x02"].concat();
+        value.extend_from_slice(&2_u128.to_be_bytes());
+        value.extend_from_slice(b"\x02\x00\x00\x00\x01");
+        value.extend_from_slice(tags);
+        value.extend_from_slice(b"\x01\x00");
+        let (_, record) = ConsumerGroupRecord::decode(key, Some(value.into())).unwrap();
+        let ConsumerGroupRecord::Current(_, Some(current)) = record else {
+            panic!("{record:?}");
+        };
+        assert_eq!(current.assigned, [partition(2, 1)].into_iter().collect());
+        current.epochs.of(partition(2, 1))
     };
-    assert_eq!(current.assigned, [partition(2, 1)].into_iter().collect());
+    assert_eq!(since(5, b"\x01\x00\x05\x02\x00\x00\x00\x04"), Some(4));
+    // None, null, and none for one partition.
+    assert_eq!(since(5, b"\x00"), Some(5));
+    assert_eq!(since(5, b"\x01\x00\x01\x00"), Some(5));
+    assert_eq!(since(5, b"\x01\x00\x01\x01"), Some(5));
+    // A static member that has left for a while.
+    assert_eq!(since(-2, b"\x00"), Some(0));
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) enum Invariant {
     EpochsNeverRegress,
     /// The log makes the group that wrote it, compacted or not.
     ReplayRestoresTheGroup,
+    /// A commit with an old epoch of a member counts only for what nobody else has had since.
+    OldCommitsNeverOvertake,
     /// No member keeps others waiting for longer than its rebalance timeout.
     RevokersAreFenced,
     /// Nothing is answered with an error that no well-behaved member can cause.
@@ -71,7 +73,7 @@ pub(super) fn always(world: &World) -> Result<(), Violation> {
 }
 
 /// Whether what the client believes matters: it lives, and is not fenced.
-fn counts(client: &Client, group: &ConsumerGroup) -> bool {
+pub(super) fn counts(client: &Client, group: &ConsumerGroup) -> bool {
     let member = group.member(&client.id);
     client.is_alive() && member.is_some_and(|member| !member.has_left())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rinka_storage::topic_partition::TopicId;
+use rinka_storage::topic_partition::{TopicId, TopicPartition};
 use uuid::Uuid;
 
 use super::super::assignment::Assignment;
@@ -19,6 +19,7 @@ use super::super::error::ConsumerGroupError;
 use super::super::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use super::super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberState};
 use super::super::migration::ClassicGroup;
+use super::super::offsets::Committer;
 use super::super::records::{ConsumerGroupRecord, EncodedRecord};
 use super::super::topics_view::TopicsView;
 use super::super::{ConsumerGroup, Context, Decision};
@@ -64,6 +65,8 @@ impl Tally {
             "instance not released",
             "left",
             "left for a while",
+            "old commit accepted",
+            "old commit refused",
             "paused",
             "regex",
             "request came twice",
@@ -82,6 +85,13 @@ impl Tally {
             assert!(self.counts.contains_key(what), "{what} never happened");
         }
     }
+}
+
+/// A member believed from then on to have a partition, and knew that epoch of its own.
+struct Taken {
+    id: Arc<str>,
+    epoch: i32,
+    partition: TopicPartition,
 }
 
 pub(super) struct World {
@@ -104,6 +114,8 @@ pub(super) struct World {
     /// Since when members have been revoking, by id and epoch.
     revoking: BTreeMap<(Arc<str>, i32), Duration>,
     told_epochs: BTreeMap<Arc<str>, i32>,
+    /// What members took, in the order in which they did.
+    taken: Vec<Taken>,
     epochs: (i32, i32),
     pub(super) tally: Tally,
 }
@@ -140,6 +152,7 @@ impl World {
             clients: Vec::new(),
             revoking: BTreeMap::new(),
             told_epochs: BTreeMap::new(),
+            taken: Vec::new(),
             epochs: (0, 0),
             tally: Tally::default(),
             random,
@@ -391,14 +404,67 @@ impl World {
         self.topics = TopicsView::new(self.image.clone(), self.image.version());
     }
 
+    fn note_taken(&mut self, index: usize, before: &Assignment) {
+        let client = &self.clients[index];
+        if !invariants::counts(client, &self.group) {
+            return;
+        }
+        let new = client.owned.partitions();
+        let new = new.filter(|partition| !before.contains(*partition));
+        self.taken.extend(new.map(|partition| Taken {
+            id: Arc::clone(&client.id),
+            epoch: client.epoch,
+            partition,
+        }));
+    }
+
+    /// A commit that a member made when it took a partition arrives now.
+    fn somebody_commits_late(&mut self) -> Result<(), Violation> {
+        if self.taken.is_empty() || self.classic.is_some() {
+            return Ok(());
+        }
+        let count = u64::try_from(self.taken.len()).expect("few");
+        let at = usize::try_from(self.random.below(count)).expect("less than a length");
+        let taken = &self.taken[at];
+        let current = self.group.member(&taken.id).map(|member| &member.current);
+        if current.is_none_or(|current| current.epoch <= taken.epoch) {
+            return Ok(());
+        }
+        let committer = Committer {
+            member_id: &taken.id,
+            member_epoch: taken.epoch,
+            offset_commit_version: Some(9),
+        };
+        if (self.group.check_commit(committer, [Some(taken.partition)])).is_err() {
+            self.tally.count("old commit refused");
+            return Ok(());
+        }
+        self.tally.count("old commit accepted");
+        let mut later = self.taken[at..].iter();
+        let other = later.find(|other| other.partition == taken.partition && other.id != taken.id);
+        match other {
+            None => Ok(()),
+            Some(other) => violation(
+                Invariant::OldCommitsNeverOvertake,
+                format!(
+                    "{} commits {} with epoch {}, and {} has had it since",
+                    taken.id, taken.partition, taken.epoch, other.id
+                ),
+            ),
+        }
+    }
+
     fn client_acts(&mut self, index: usize, chaos: bool) -> Result<(), Violation> {
         let now = self.now;
         let client = &mut self.clients[index];
         if client.dead || client.silent_until.is_some_and(|until| until > now) {
             return Ok(());
         }
+        let before = client.owned.clone();
         client.settle(now);
         invariants::always(self)?;
+        self.note_taken(index, &before);
+        self.somebody_commits_late()?;
         if self.clients[index].next_action > now || self.clients[index].is_busy() {
             return Ok(());
         }
