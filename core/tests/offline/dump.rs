@@ -189,7 +189,7 @@ fn damage_is_shown() {
     let absent = rinka("dump", &[], &[path.with_file_name("absent.log")]);
     assert_eq!(absent.code, 1);
     assert!(
-        absent.findings.contains("cannot read "),
+        absent.findings.contains("there is no "),
         "{}",
         absent.findings
     );

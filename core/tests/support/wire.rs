@@ -37,6 +37,8 @@ impl Connection {
         stream
             .set_read_timeout(Some(ANSWER_WITHIN))
             .expect("a socket takes a timeout");
+        // A request is written in parts, and the second must not wait for the first one's acknowledgement.
+        stream.set_nodelay(true).expect("a socket takes it");
         Self {
             stream,
             correlation: 0,
