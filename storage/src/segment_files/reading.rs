@@ -75,6 +75,8 @@ impl<D: Disk> SegmentFiles<D> {
                     if !log.borrow().has_segment(segment.name)
                         && offset >= log.borrow().log_start()
                         && log.borrow().failed.is_none() => {}
+                // The one in its place may hold what the ones behind it held: what is behind it now is no answer.
+                Ok(found) if found.is_empty() && !log.borrow().has_segment(segment.name) => {}
                 Ok(found) if found.is_empty() => {
                     // The rest of the segment's offsets are a gap.
                     let behind = log
