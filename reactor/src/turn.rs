@@ -109,13 +109,12 @@ impl Reactor {
     }
 
     fn turn(&self, settled: bool) {
-        let now = Instant::now();
+        let mut now = Instant::now();
         self.turns.pulse.beat();
         self.account_background(now);
         let mut woke = Timers::wake(&self.timers, now);
         woke |= self.foreigners.wake();
         let waits = !self.turns.background.borrow().is_empty();
-        let mut now = now;
         if settled && !woke && !waits {
             self.rest(now);
             now = Instant::now();

@@ -19,7 +19,9 @@ use rinka_net::wire::{ApiKey, ErrorCode, Text};
 use crate::metrics::{get, value};
 use crate::support::admin::create_topic;
 use crate::support::broker::{Broker, BrokerSettings};
-use crate::support::groups::{commit_offset, find_coordinator, wait_for_coordinator};
+use crate::support::groups::{
+    beating, commit_offset, find_coordinator, joining, wait_for_coordinator,
+};
 use crate::support::wire::Connection;
 use crate::{batch, eventually, settings};
 
@@ -28,26 +30,6 @@ fn heartbeat(
     request: &ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
     connection.call(ApiKey::ConsumerGroupHeartbeat, 1, request)
-}
-
-fn joining(group: &str, member: &str, topic: &str) -> ConsumerGroupHeartbeatRequest {
-    ConsumerGroupHeartbeatRequest {
-        group_id: Text::from(group.to_owned()),
-        member_id: Text::from(member.to_owned()),
-        rebalance_timeout_ms: 10_000,
-        subscribed_topic_names: Some(vec![Text::from(topic.to_owned())]),
-        topic_partitions: Some(Vec::new()),
-        ..Default::default()
-    }
-}
-
-fn beating(group: &str, member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
-    ConsumerGroupHeartbeatRequest {
-        group_id: Text::from(group.to_owned()),
-        member_id: Text::from(member.to_owned()),
-        member_epoch: epoch,
-        ..Default::default()
-    }
 }
 
 #[test]

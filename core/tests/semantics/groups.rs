@@ -31,7 +31,8 @@ use rinka_net::wire::sync_group::{
 };
 
 use super::support::groups::{
-    Committer, NOBODY, commit_offset, commit_offsets, fetch_offsets, wait_for_coordinator,
+    Committer, NOBODY, beating, commit_offset, commit_offsets, fetch_offsets, joining,
+    wait_for_coordinator,
 };
 use super::*;
 
@@ -508,26 +509,6 @@ fn beat(
 ) -> ConsumerGroupHeartbeatResponse {
     let api = ApiKey::ConsumerGroupHeartbeat;
     bench.connection.call(api, 1, request)
-}
-
-fn joining(group: &str, member: &str, topic: &str) -> ConsumerGroupHeartbeatRequest {
-    ConsumerGroupHeartbeatRequest {
-        group_id: Text::from(group.to_owned()),
-        member_id: Text::from(member.to_owned()),
-        rebalance_timeout_ms: 10_000,
-        subscribed_topic_names: Some(vec![Text::from(topic.to_owned())]),
-        topic_partitions: Some(Vec::new()),
-        ..Default::default()
-    }
-}
-
-fn beating(group: &str, member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
-    ConsumerGroupHeartbeatRequest {
-        group_id: Text::from(group.to_owned()),
-        member_id: Text::from(member.to_owned()),
-        member_epoch: epoch,
-        ..Default::default()
-    }
 }
 
 #[test]

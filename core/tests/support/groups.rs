@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use rinka_net::wire::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use rinka_net::wire::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use rinka_net::wire::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -110,4 +111,26 @@ pub(crate) fn fetch_offsets(
         ..Default::default()
     };
     connection.call(ApiKey::OffsetFetch, 7, &request)
+}
+
+/// The first heartbeat of a member of the consumer protocol.
+pub(crate) fn joining(group: &str, member: &str, topic: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: Text::from(group.to_owned()),
+        member_id: Text::from(member.to_owned()),
+        rebalance_timeout_ms: 10_000,
+        subscribed_topic_names: Some(vec![Text::from(topic.to_owned())]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    }
+}
+
+/// Any later one.
+pub(crate) fn beating(group: &str, member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: Text::from(group.to_owned()),
+        member_id: Text::from(member.to_owned()),
+        member_epoch: epoch,
+        ..Default::default()
+    }
 }

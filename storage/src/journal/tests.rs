@@ -48,6 +48,13 @@ fn sealed(generation: u64, sequence: u64, batches: &[Bytes]) -> Bytes {
     builder.seal(generation, sequence)
 }
 
+/// A block of one batch, of the first generation, flushed.
+async fn write(journal: &mut Journal<SimDisk>, sequence: u64, bytes: usize) {
+    let block = sealed(1, sequence, &[batch(bytes)]);
+    let written = journal.write(block, sequence, Durability::Flushed).await;
+    written.expect("written");
+}
+
 async fn replayed(disk: &SimDisk, generation: u64, first_sequence: u64) -> Vec<ReplayedBlock> {
     let mut replay = Replay::open(
         disk.clone(),
@@ -77,14 +84,7 @@ fn blocks_come_back_in_order_across_files() {
             .expect("created");
         // Blocks of 600 KiB: six to a file of 4 MiB.
         for sequence in 1..=9 {
-            journal
-                .write(
-                    sealed(1, sequence, &[batch(600 << 10)]),
-                    sequence,
-                    Durability::Flushed,
-                )
-                .await
-                .expect("written");
+            write(&mut journal, sequence, 600 << 10).await;
         }
         let blocks = replayed(&disk, 1, 1).await;
         assert_eq!(sequences(&blocks), (1..=9).collect::<Vec<_>>());
@@ -115,14 +115,7 @@ fn the_next_file_is_made_at_the_pace_of_the_one_before_and_done_when_it_is_neede
         assert!(!journal.next_file().is_behind(), "nothing is needed yet");
         let whole = 4 << 20;
         for sequence in 1..=6 {
-            journal
-                .write(
-                    sealed(1, sequence, &[batch(600 << 10)]),
-                    sequence,
-                    Durability::Flushed,
-                )
-                .await
-                .expect("written");
+            write(&mut journal, sequence, 600 << 10).await;
             let before = size().await;
             assert_eq!(journal.next_file().is_behind(), before < whole);
             journal.next_file().make().await.expect("made");
@@ -133,14 +126,7 @@ fn the_next_file_is_made_at_the_pace_of_the_one_before_and_done_when_it_is_neede
         assert_eq!(size().await, whole);
         // Nobody has begun the third file when the second one is full: it is made then.
         for sequence in 7..=12 {
-            journal
-                .write(
-                    sealed(1, sequence, &[batch(600 << 10)]),
-                    sequence,
-                    Durability::Flushed,
-                )
-                .await
-                .expect("written");
+            write(&mut journal, sequence, 600 << 10).await;
         }
         let blocks = replayed(&disk, 1, 1).await;
         assert_eq!(sequences(&blocks), (1..=12).collect::<Vec<_>>());
@@ -156,27 +142,13 @@ fn a_recycled_file_is_not_read_as_new() {
             .expect("created");
         for sequence in 1..=9 {
             assert!(journal.has_room(700 << 10));
-            journal
-                .write(
-                    sealed(1, sequence, &[batch(600 << 10)]),
-                    sequence,
-                    Durability::Flushed,
-                )
-                .await
-                .expect("written");
+            write(&mut journal, sequence, 600 << 10).await;
             journal.release(sequence);
         }
         // Both files were full; the first one is used again from its beginning.
         for sequence in 10..=13 {
             assert!(journal.has_room(700 << 10), "released files make room");
-            journal
-                .write(
-                    sealed(1, sequence, &[batch(600 << 10)]),
-                    sequence,
-                    Durability::Flushed,
-                )
-                .await
-                .expect("written");
+            write(&mut journal, sequence, 600 << 10).await;
             journal.release(sequence);
         }
         assert_eq!(sequences(&replayed(&disk, 1, 13).await), [13]);
@@ -228,14 +200,7 @@ fn damage_ends_the_replay_before_it() {
             .await
             .expect("created");
         for sequence in 1..=4 {
-            journal
-                .write(
-                    sealed(1, sequence, &[batch(5000)]),
-                    sequence,
-                    Durability::Flushed,
-                )
-                .await
-                .expect("written");
+            write(&mut journal, sequence, 5000).await;
         }
         // A bit of the third block's batch: the block's own sum does not cover it, the batch's does.
         disk.flip_bit(&Path::new(DIRECTORY).join("000.journal"), 2 * 8192 + 3000);
@@ -280,14 +245,7 @@ async fn damaged(at: u64, bytes: &[u8]) -> (Vec<u64>, Option<replay::DamagedBloc
         .await
         .expect("created");
     for sequence in 1..=4 {
-        journal
-            .write(
-                sealed(1, sequence, &[batch(5_000)]),
-                sequence,
-                Durability::Flushed,
-            )
-            .await
-            .expect("written");
+        write(&mut journal, sequence, 5_000).await;
     }
     let path = Path::new(DIRECTORY).join(replay::file_name(0));
     let file = disk.open(&path, OpenMode::Existing).await.expect("there");
