@@ -74,13 +74,15 @@ func group(bootstrap, topic, group, protocol string) error {
 		fmt.Fprintln(out, line)
 		out.Flush()
 	}
-	owned := map[int32]bool{}
+	// Which assignment gave the member a partition.
+	owned, assignments := map[int32]int{}, 0
 	change := func(partitions map[string][]int32, has bool) {
 		lock.Lock()
 		defer lock.Unlock()
+		assignments++
 		for _, partition := range partitions[topic] {
 			if has {
-				owned[partition] = true
+				owned[partition] = assignments
 			} else {
 				delete(owned, partition)
 			}
@@ -119,19 +121,32 @@ func group(bootstrap, topic, group, protocol string) error {
 		for _, record := range records {
 			say(fmt.Sprintf("read=%d:%d", record.Partition, record.Offset))
 		}
+		polled := maps.Clone(owned)
 		lock.Unlock()
-		if len(records) == 0 {
-			continue
-		}
-		if err := client.CommitRecords(ctx, records...); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			continue
-		}
-		lock.Lock()
-		for _, record := range records {
-			say(fmt.Sprintf("committed=%d:%d", record.Partition, record.Offset+1))
-		}
-		lock.Unlock()
+		// Each partition by itself: the commit of one that another member has by now fails, and says nothing of the others.
+		fetches.EachPartition(func(fetched kgo.FetchTopicPartition) {
+			if len(fetched.Records) == 0 {
+				return
+			}
+			last := fetched.Records[len(fetched.Records)-1]
+			for {
+				err := client.CommitRecords(ctx, last)
+				lock.Lock()
+				mine := owned[last.Partition] != 0 && owned[last.Partition] == polled[last.Partition]
+				if err == nil {
+					say(fmt.Sprintf("committed=%d:%d", last.Partition, last.Offset+1))
+				}
+				lock.Unlock()
+				if err == nil {
+					return
+				}
+				fmt.Fprintln(os.Stderr, err)
+				if !mine || ctx.Err() != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
 	}
 	client.Close()
 	return nil
