@@ -267,6 +267,8 @@ impl Session<'_> {
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(failed)?)
             .stderr(output);
+        // What the run before left in the page cache is not written back at the cost of this one.
+        rustix::fs::sync();
         let mut child =
             pinned(self.command.client_cpu.as_ref(), || process.spawn())?.map_err(failed)?;
         let success = self.awaited(&mut child)?;
