@@ -32,7 +32,7 @@ use pin_project_lite::pin_project;
 
 pub use file::{close, hold, open};
 pub use foreign::foreign;
-pub use operation::{Memory, Operation};
+pub use operation::{Memory, Operation, Run};
 pub use readiness::{Direction, Readiness};
 pub use timer::{TimedOut, sleep, timeout};
 pub use turn::{background, yield_if_needed, yield_now};

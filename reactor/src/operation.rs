@@ -21,7 +21,29 @@ pub enum Memory {
     Owned(BytesMut),
     /// They are read.
     Paths([CString; 2]),
+    /// Runs of memory and the list of them, all of which are read.
+    Vectored(Vec<Bytes>, Vec<Run>),
 }
+
+/// Where a run of memory is: what the kernel calls an iovec.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Run {
+    address: *const u8,
+    length: usize,
+}
+
+impl Run {
+    #[must_use]
+    pub fn of(bytes: &Bytes) -> Self {
+        Self {
+            address: bytes.as_ptr(),
+            length: bytes.len(),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Run>() == size_of::<libc::iovec>());
 
 /// What becomes of an operation that nobody waits for any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use crate::producer_state::ProducerStates;
 use crate::topic_partition::{TopicId, TopicPartition};
 
 /// The newest format this release reads and the one it writes. Format 1 lacks the lists of doomed segments, format 2 all
-/// that compaction adds: revisions of segments, and how far a log is clean.
-pub const FORMAT: u32 = 3;
+/// that compaction adds: revisions of segments, and how far a log is clean; beside format 3 no journal has padding in front of a
+/// batch.
+pub const FORMAT: u32 = 4;
 
 const MAGIC: [u8; 4] = *b"RKC1";
 

@@ -117,6 +117,13 @@ pub trait Disk: Clone + 'static {
 pub trait DiskFile: 'static {
     /// Writes all of `data`. Position, length and address are multiples of [`BLOCK`].
     async fn write_at(&self, data: Bytes, position: u64, durability: Durability) -> io::Result<()>;
+    /// Writes all of the parts, one behind the other. Position, lengths and addresses are multiples of [`BLOCK`].
+    async fn write_vectored_at(
+        &self,
+        parts: Vec<Bytes>,
+        position: u64,
+        durability: Durability,
+    ) -> io::Result<()>;
     /// Reads up to `length` bytes, fewer only at the end of the file. Position and length are multiples of [`BLOCK`];
     /// the result is aligned.
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;

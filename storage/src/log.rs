@@ -12,12 +12,14 @@ mod compacted;
 mod segment;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{BufMut, Bytes};
 
 pub use segment::{Segment, SegmentCheckpoint, SegmentName, SegmentRange};
 
 use crate::disk::{BLOCK, Durability, align_down, align_up, aligned_buffer};
+use crate::journal::block::IN_PLACE_BYTES_MIN;
 use crate::leader_epoch_history::LeaderEpochHistory;
 use crate::offset::Offset;
 use crate::producer_state::ProducerStates;
@@ -108,18 +110,51 @@ impl SegmentWrite {
         self.head_length + self.pieces.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// The bytes to write. `head` is what the file holds at [`SegmentWrite::position`], at least `head_length` long.
+    /// The bytes to write, in parts of whole blocks. `head` is what the file holds at [`SegmentWrite::position`], at least
+    /// `head_length` long. What lies in memory as it will lie in the file is not copied, see [`IN_PLACE_BYTES_MIN`].
     #[must_use]
-    pub fn assemble(&self, head: &[u8]) -> Bytes {
+    pub fn assemble(&self, head: &[u8]) -> Vec<Bytes> {
         let total = self.end();
-        let mut buffer = aligned_buffer(align_up(total));
-        buffer.put_slice(&head[..self.head_length]);
+        let mut in_place = 0;
+        let mut at = self.head_length;
         for piece in &self.pieces {
-            buffer.put_slice(piece);
+            in_place += whole_blocks(piece, at).len();
+            at += piece.len();
         }
-        buffer.resize(align_up(total), 0);
-        buffer.freeze()
+        let mut parts = Vec::new();
+        let mut copied = aligned_buffer(align_up(total) - in_place);
+        copied.put_slice(&head[..self.head_length]);
+        for piece in &self.pieces {
+            // What is copied so far ends where the piece begins in its block, since all else was whole blocks.
+            let whole = whole_blocks(piece, copied.len());
+            if whole.is_empty() {
+                copied.put_slice(piece);
+                continue;
+            }
+            copied.put_slice(&piece[..whole.start]);
+            if !copied.is_empty() {
+                parts.push(copied.split().freeze());
+            }
+            copied.put_slice(&piece[whole.end..]);
+            parts.push(piece.slice(whole));
+        }
+        copied.resize(align_up(copied.len()), 0);
+        if !copied.is_empty() {
+            parts.push(copied.freeze());
+        }
+        debug_assert_eq!(parts.iter().map(Bytes::len).sum::<usize>(), align_up(total));
+        parts
     }
+}
+
+/// The part of a piece that lies in memory as in the file: blocks of the file that begin at a multiple of [`BLOCK`] in memory too.
+/// `at` is where the piece begins, counted from the beginning of a block. Empty when it is not worth a part of its own.
+fn whole_blocks(piece: &Bytes, at: usize) -> Range<usize> {
+    let start = (align_up(at) - at).min(piece.len());
+    let length = (piece.len() - start) / BLOCK * BLOCK;
+    let in_place =
+        piece.len() >= IN_PLACE_BYTES_MIN && piece[start..].as_ptr().align_offset(BLOCK) == 0;
+    start..start + if in_place { length } else { 0 }
 }
 
 /// Where to find the bytes from an offset on.
@@ -583,18 +618,20 @@ impl Log {
         })
     }
 
-    /// The write is in the file (`Some`: the bytes that went there), or failed.
-    pub fn finish_write(&mut self, write: &SegmentWrite, written: Option<&Bytes>) {
+    /// The write is in the file (`Some`: the parts that went there), or failed.
+    pub fn finish_write(&mut self, write: &SegmentWrite, written: Option<&[Bytes]>) {
         assert!(self.writing, "a write was under way");
         self.writing = false;
-        let Some(bytes) = written else { return };
+        let Some(parts) = written else { return };
         let end = write.end();
         self.bytes_to_write -= end - write.head_length;
         self.written_back = write.upto;
         self.padded = true;
-        let last_block = end / BLOCK * BLOCK;
+        let last = parts.last().expect("a write is not empty");
+        let last_block = last.len() - (align_up(end) - end / BLOCK * BLOCK);
         // A copy: a slice would keep all of the written buffer in memory for its last few bytes.
-        self.tail = Some((write.upto, Bytes::copy_from_slice(&bytes[last_block..end])));
+        let tail = Bytes::copy_from_slice(&last[last_block..last_block + end % BLOCK]);
+        self.tail = Some((write.upto, tail));
     }
 
     /// Lets go of memory below `offset`, as far as it is in segment files.

@@ -256,11 +256,12 @@ impl<D: Disk> SegmentFiles<D> {
         let write = log.borrow_mut().next_write();
         let Some(write) = write else { return Ok(false) };
         let written = self.write(log, &write).await;
-        log.borrow_mut().finish_write(&write, written.as_ref().ok());
+        let parts = written.as_deref().ok();
+        log.borrow_mut().finish_write(&write, parts);
         written.map(|_| true)
     }
 
-    async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Bytes> {
+    async fn write(&self, log: &LogHandle, write: &SegmentWrite) -> io::Result<Vec<Bytes>> {
         let segment = SegmentName::appended(write.segment);
         let file = self.file(log, segment, OpenMode::Create).await?;
         let is_new = write.position == 0 && write.head_length == 0;
@@ -280,9 +281,9 @@ impl<D: Disk> SegmentFiles<D> {
                 ),
             ));
         }
-        let mut bytes = write.assemble(&head);
+        let mut parts = write.assemble(&head);
         if self.replaying && !planted(Planted::ReplayOverwritesWhatFollows) {
-            bytes = keep_what_follows(&*file, write, bytes).await?;
+            keep_what_follows(&*file, write, &mut parts).await?;
         }
         let key = (log.borrow().topic_partition, segment);
         let note = || {
@@ -305,10 +306,10 @@ impl<D: Disk> SegmentFiles<D> {
         // meanwhile does not cover it.
         note();
         let written = file
-            .write_at(bytes.clone(), write.position, Durability::Written)
+            .write_vectored_at(parts.clone(), write.position, Durability::Written)
             .await;
         note();
-        written.map(|()| bytes)
+        written.map(|()| parts)
     }
 
     /// Closes files and forgets indexes that were not used since the last call.
@@ -576,21 +577,23 @@ impl<D: Disk> SegmentFiles<D> {
 async fn keep_what_follows(
     file: &impl DiskFile,
     write: &SegmentWrite,
-    bytes: Bytes,
-) -> io::Result<Bytes> {
+    parts: &mut [Bytes],
+) -> io::Result<()> {
     let end = write.end();
-    if end.is_multiple_of(BLOCK) {
-        return Ok(bytes);
+    let used = end % BLOCK;
+    if used == 0 {
+        return Ok(());
     }
-    let last_block = end / BLOCK * BLOCK;
     let old = file
-        .read_at(write.position + last_block as u64, BLOCK)
+        .read_at(write.position + (end - used) as u64, BLOCK)
         .await?;
-    let mut merged = aligned_buffer(bytes.len());
-    merged.extend_from_slice(&bytes[..end]);
-    merged.extend_from_slice(old.get(end - last_block..).unwrap_or_default());
-    merged.resize(bytes.len(), 0);
-    Ok(merged.freeze())
+    let last = parts.last_mut().expect("a write is not empty");
+    let mut merged = aligned_buffer(last.len());
+    merged.extend_from_slice(&last[..last.len() - BLOCK + used]);
+    merged.extend_from_slice(old.get(used..).unwrap_or_default());
+    merged.resize(last.len(), 0);
+    *last = merged.freeze();
+    Ok(())
 }
 
 /// A part of a file in memory.

@@ -26,7 +26,7 @@ pub use compaction::{Compacted, CompactionRequest, CompactionSettings, Uncompact
 pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
-use crate::disk::{Disk, Durability, aligned_buffer, is_full};
+use crate::disk::{BLOCK, Disk, Durability, aligned_buffer, is_full};
 use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
 use crate::journal::next_file::NextFile;
 use crate::journal::{Journal, JournalConfig};
@@ -371,7 +371,11 @@ impl<D: Disk> Store<D> {
             position: place.position,
         };
         let content = if direct {
-            let mut buffer = aligned_buffer(size);
+            // Where it will lie in its block of the file.
+            let lead = place.position as usize % BLOCK;
+            let mut buffer = aligned_buffer(lead + size);
+            buffer.resize(lead, 0);
+            let _ = buffer.split();
             buffer.extend_from_slice(batch);
             patch(&mut buffer);
             entry.kind = EntryKind::Reference;

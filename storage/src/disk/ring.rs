@@ -3,6 +3,7 @@
 //! Never blocks the shard on a read, write or flush: they are submitted with whatever else the core asks for in the same turn.
 #![allow(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -11,11 +12,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use io_uring::{opcode, squeue, types};
-use rinka_reactor::{Memory, Operation};
+use rinka_reactor::{Memory, Operation, Run};
 
 use super::{BLOCK, Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_up, aligned_buffer};
+
+/// Runs of memory that one operation takes: what the kernel takes at most.
+const RUNS_MAX: usize = 1024;
 
 /// Bytes of a file that are given back to the file system in one step.
 const FREED_AT_ONCE: u64 = 32 << 20;
@@ -49,9 +53,43 @@ impl RingDisk {
 /// Submits one operation and waits for it. Returns the result and the memory it worked on.
 async fn run(entry: squeue::Entry, memory: Memory) -> io::Result<(u32, Memory)> {
     // SAFETY: every caller hands over, with the entry, the memory that its pointers point into (buffers of Bytes and CString do not
-    // move when their handle does); its descriptor is one of a file that lives until the result is here, or whose close is
+    // move when their handle does, nor does the content of a Vec); its descriptor is one of a file that lives until the result is here, or whose close is
     // submitted behind it.
     unsafe { Operation::start(entry, memory) }.wait().await
+}
+
+/// The first of the parts that one operation takes.
+fn transfer(parts: &VecDeque<Bytes>) -> Memory {
+    let mut length = 0;
+    let mut taken = Vec::new();
+    for part in parts.iter().take(RUNS_MAX) {
+        let room = TRANSFER_MAX - length;
+        if room == 0 {
+            break;
+        }
+        let part = part.slice(..part.len().min(room));
+        length += part.len();
+        taken.push(part);
+    }
+    if taken.len() == 1 {
+        return Memory::Shared(taken.remove(0));
+    }
+    let runs = taken.iter().map(Run::of).collect();
+    Memory::Vectored(taken, runs)
+}
+
+/// Takes bytes from the front.
+fn advance(parts: &mut VecDeque<Bytes>, bytes: usize) {
+    let mut left = bytes;
+    while let Some(first) = parts.front_mut()
+        && left >= first.len()
+    {
+        left -= first.len();
+        parts.pop_front();
+    }
+    if left > 0 {
+        parts[0].advance(left);
+    }
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {
@@ -236,26 +274,51 @@ fn assert_aligned(position: u64, length: usize) {
 
 impl DiskFile for RingFile {
     async fn write_at(&self, data: Bytes, position: u64, durability: Durability) -> io::Result<()> {
-        assert_aligned(position, data.len());
-        assert_eq!(
-            data.as_ptr().align_offset(BLOCK),
-            0,
-            "direct I/O wants aligned memory"
-        );
+        self.write_vectored_at(vec![data], position, durability)
+            .await
+    }
+
+    async fn write_vectored_at(
+        &self,
+        parts: Vec<Bytes>,
+        position: u64,
+        durability: Durability,
+    ) -> io::Result<()> {
+        for part in &parts {
+            assert_aligned(position, part.len());
+            assert_eq!(
+                part.as_ptr().align_offset(BLOCK),
+                0,
+                "direct I/O wants aligned memory"
+            );
+        }
         let flags = if durability == Durability::Flushed {
             libc::RWF_DSYNC
         } else {
             0
         };
-        let mut done = 0;
-        while done < data.len() {
-            let part = data.slice(done..data.len().min(done + TRANSFER_MAX));
-            let length = u32::try_from(part.len()).expect("at most TRANSFER_MAX");
-            let entry = opcode::Write::new(self.descriptor(), part.as_ptr(), length)
-                .offset(position + done as u64)
-                .rw_flags(flags)
-                .build();
-            let written = run(entry, Memory::Shared(part)).await;
+        let mut position = position;
+        let mut left = VecDeque::from(parts);
+        while !left.is_empty() {
+            let taken = transfer(&left);
+            let entry = match &taken {
+                Memory::Vectored(_, runs) => {
+                    let count = u32::try_from(runs.len()).expect("at most RUNS_MAX");
+                    opcode::Writev::new(self.descriptor(), runs.as_ptr().cast(), count)
+                        .offset(position)
+                        .rw_flags(flags)
+                        .build()
+                }
+                Memory::Shared(part) => {
+                    let length = u32::try_from(part.len()).expect("at most TRANSFER_MAX");
+                    opcode::Write::new(self.descriptor(), part.as_ptr(), length)
+                        .offset(position)
+                        .rw_flags(flags)
+                        .build()
+                }
+                _ => unreachable!("what is written is shared"),
+            };
+            let written = run(entry, taken).await;
             let (written, _) = with_path(written, "write", &self.path)?;
             // A short write that ends inside a block cannot be continued with direct I/O: write that block again.
             let written = written as usize / BLOCK * BLOCK;
@@ -268,7 +331,8 @@ impl DiskFile for RingFile {
                     ),
                 ));
             }
-            done += written;
+            position += written as u64;
+            advance(&mut left, written);
         }
         Ok(())
     }

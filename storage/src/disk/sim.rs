@@ -448,6 +448,21 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
+    async fn write_vectored_at(
+        &self,
+        parts: Vec<Bytes>,
+        position: u64,
+        durability: Durability,
+    ) -> io::Result<()> {
+        let mut data = aligned_buffer(parts.iter().map(Bytes::len).sum());
+        for part in parts {
+            assert!(part.len().is_multiple_of(BLOCK), "whole blocks only");
+            assert_eq!(part.as_ptr().align_offset(BLOCK), 0, "aligned memory only");
+            data.put_slice(&part);
+        }
+        self.write_at(data.freeze(), position, durability).await
+    }
+
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         assert!(
             position.is_multiple_of(BLOCK as u64) && length.is_multiple_of(BLOCK),

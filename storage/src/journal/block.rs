@@ -3,18 +3,21 @@
 //! ```text
 //! block  0 magic "RKJ1"  4 crc32c  8 generation  16 sequence  24 length used  28 entries  32..64 zero
 //!        64 entry, entry, ..., zero bytes up to a multiple of 4096
-//! entry  0 kind  1..4 zero  4 payload length  8 topic id (16)  24 partition  28 position in segment  32 segment base offset
-//!        40 payload
+//! entry  0 kind  1 zero  2..4 padding length  4 payload length  8 topic id (16)  24 partition  28 position in segment  32 segment base offset
+//!        40 padding, then payload
 //! ```
 //! Integers are little-endian. The checksum covers the entries first and the header from byte 8 on last; of an appended
 //! batch it covers only the 21 bytes that Kafka's own CRC does not, since replay checks that CRC as well.
+//!
+//! A large batch is padded so that it lies in its blocks of memory as it will in those of its segment: it goes there without a
+//! copy. What the padding holds means nothing.
 
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
-use crate::disk::{align_up, aligned_buffer};
+use crate::disk::{BLOCK, align_up, aligned_buffer};
 use crate::offset::Offset;
 use crate::topic_partition::{TopicId, TopicPartition};
 
@@ -28,6 +31,10 @@ const MAGIC: [u8; 4] = *b"RKJ1";
 const HEADER_BYTES: usize = 64;
 /// Bytes of an entry before its payload.
 pub const ENTRY_HEADER_BYTES: usize = 40;
+
+/// Batches of this size and more are written to their segment from where they lie in the block. Below it a copy costs less than
+/// the padding, which is half a [`BLOCK`] in the mean.
+pub const IN_PLACE_BYTES_MIN: usize = 32 << 10;
 
 /// Bytes at the front of a batch that its own CRC does not cover: offset, length, epoch, magic, and the CRC itself.
 const OUTSIDE_BATCH_CRC: usize = 21;
@@ -64,6 +71,16 @@ fn checked_part(kind: EntryKind, payload: &[u8]) -> &[u8] {
     }
 }
 
+/// What an entry takes of a block, at most.
+fn room(payload: usize) -> usize {
+    let padding = if payload >= IN_PLACE_BYTES_MIN {
+        BLOCK
+    } else {
+        0
+    };
+    ENTRY_HEADER_BYTES + padding + payload
+}
+
 /// A block that is being filled.
 pub struct BlockBuilder {
     /// The rest of the chunk: the block's bytes, then free room.
@@ -97,7 +114,7 @@ impl BlockBuilder {
     /// Whether a payload of this length still fits.
     #[must_use]
     pub fn fits(&self, payload: usize) -> bool {
-        let grown = self.chunk.len() + ENTRY_HEADER_BYTES + payload;
+        let grown = self.chunk.len() + room(payload);
         self.entries == 0
             || (align_up(grown) <= BLOCK_BYTES_MAX && align_up(grown) <= self.chunk.capacity())
     }
@@ -119,12 +136,21 @@ impl BlockBuilder {
             self.fits(payload.len()),
             "the caller seals a full block first"
         );
+        let padding = match payload.len() >= IN_PLACE_BYTES_MIN {
+            true => {
+                let unpadded = self.chunk.len() + ENTRY_HEADER_BYTES;
+                (header.position as usize).wrapping_sub(unpadded) % BLOCK
+            }
+            false => 0,
+        };
         let mut fixed = [0; ENTRY_HEADER_BYTES];
         fixed[0] = match header.kind {
             EntryKind::Append => 1,
             EntryKind::Reference => 2,
             EntryKind::LogStart => 3,
         };
+        let below_a_block = u16::try_from(padding).expect("below a disk's block");
+        fixed[2..4].copy_from_slice(&below_a_block.to_le_bytes());
         fixed[4..8].copy_from_slice(
             &u32::try_from(payload.len())
                 .expect("below a block")
@@ -135,6 +161,7 @@ impl BlockBuilder {
         fixed[28..32].copy_from_slice(&header.position.to_le_bytes());
         fixed[32..40].copy_from_slice(&header.segment.0.to_le_bytes());
         self.chunk.extend_from_slice(&fixed);
+        self.chunk.resize(self.chunk.len() + padding, 0);
         let start = self.chunk.len();
         self.chunk.extend_from_slice(payload);
         let payload = &mut self.chunk[start..];
@@ -146,7 +173,7 @@ impl BlockBuilder {
     }
 
     fn start(&mut self, payload: usize) {
-        let wanted = align_up(HEADER_BYTES + ENTRY_HEADER_BYTES + payload);
+        let wanted = align_up(HEADER_BYTES + room(payload));
         assert!(
             wanted <= BLOCK_BYTES_MAX,
             "larger batches go straight to their segment"
@@ -261,7 +288,8 @@ pub fn parse(bytes: &[u8]) -> Result<(BlockHeader, Vec<Entry>), BadBlock> {
             3 => EntryKind::LogStart,
             _ => return Err(BadBlock),
         };
-        let start = at + ENTRY_HEADER_BYTES;
+        let padding = usize::from(u16::from_le_bytes([fixed[2], fixed[3]]));
+        let start = at + ENTRY_HEADER_BYTES + padding;
         let end = start
             .checked_add(u32_at(fixed, 4) as usize)
             .ok_or(BadBlock)?;

@@ -3,7 +3,9 @@ use std::path::Path;
 use futures_lite::future::block_on;
 use proptest::prelude::*;
 
-use super::block::{BLOCK_BYTES_MAX, BlockBuilder, EntryHeader, EntryKind, parse};
+use super::block::{
+    BLOCK_BYTES_MAX, BlockBuilder, EntryHeader, EntryKind, IN_PLACE_BYTES_MIN, parse,
+};
 use super::replay::{Replay, ReplayedBlock};
 use super::*;
 use crate::disk::aligned_buffer;
@@ -218,6 +220,29 @@ proptest! {
         prop_assert_eq!((header.generation, header.sequence), (generation, sequence));
         let read: Vec<Bytes> = entries.iter().map(|entry| block.slice(entry.payload.clone())).collect();
         prop_assert_eq!(read, batches);
+    }
+
+    #[test]
+    fn a_large_batch_lies_in_its_blocks_as_in_those_of_its_segment(
+        placed in proptest::collection::vec((0usize..3 * IN_PLACE_BYTES_MIN, 0u32..1 << 20), 1..8),
+    ) {
+        let mut builder = BlockBuilder::default();
+        let mut pushed = Vec::new();
+        for (size, position) in placed {
+            let batch = batch(size);
+            prop_assert!(builder.fits(batch.len()));
+            let range = builder.push(EntryHeader { position, ..header(0) }, &batch, |_| {});
+            pushed.push((batch, position, range));
+        }
+        let block = builder.seal(1, 1);
+        prop_assert!(block.len() <= BLOCK_BYTES_MAX);
+        let (_, entries) = parse(&block).expect("whole");
+        for ((batch, position, range), entry) in pushed.iter().zip(&entries) {
+            prop_assert_eq!(&entry.payload, range);
+            prop_assert_eq!(&block[range.clone()], &batch[..]);
+            let aligned = range.start % BLOCK == *position as usize % BLOCK;
+            prop_assert!(aligned || batch.len() < IN_PLACE_BYTES_MIN);
+        }
     }
 
     #[test]

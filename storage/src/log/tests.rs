@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
@@ -127,4 +128,56 @@ fn a_log_of_which_nothing_is_left_goes_on() {
     log.take_dead_segments();
     let again = Log::open(log.checkpoint(), log.directory.clone(), log.config.clone());
     assert_eq!((again.log_start(), again.end()), (Offset(3), Offset(3)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_written_is_head_and_pieces_in_whole_blocks(
+        head_length in 0..BLOCK,
+        pieces in proptest::collection::vec((1..5 * IN_PLACE_BYTES_MIN, 0..3_u8), 1..6),
+    ) {
+        let mut expected: Vec<u8> = vec![7; head_length];
+        let mut at = head_length;
+        let mut in_place = 0;
+        let mut of_write = Vec::new();
+        for (number, (length, lies)) in pieces.into_iter().enumerate() {
+            // As in the file, as it happens, or one byte off.
+            let lead = match lies {
+                0 => at % BLOCK,
+                1 => 0,
+                _ => (at + 1) % BLOCK,
+            };
+            let mut memory = aligned_buffer(lead + length);
+            memory.resize(lead, 0);
+            let _ = memory.split();
+            memory.extend((0..length).map(|byte| (byte + number) as u8));
+            expected.extend_from_slice(&memory);
+            if lies == 0 && length >= IN_PLACE_BYTES_MIN {
+                in_place += 1;
+            }
+            at += length;
+            of_write.push(memory.freeze());
+        }
+        expected.resize(align_up(expected.len()), 0);
+        let place = Place { offset: Offset(0), segment: Offset(0), position: 0 };
+        let memory: Vec<Range<*const u8>> = of_write.iter().map(|piece| piece.as_ptr_range()).collect();
+        let write = SegmentWrite {
+            segment: Offset(0),
+            position: 0,
+            head_length,
+            head: None,
+            pieces: of_write,
+            upto: place,
+        };
+        let parts = write.assemble(&[7; BLOCK]);
+        for part in &parts {
+            prop_assert!(part.len().is_multiple_of(BLOCK));
+            prop_assert_eq!(part.as_ptr().align_offset(BLOCK), 0);
+        }
+        prop_assert_eq!(parts.concat(), expected);
+        let shared = parts.iter().filter(|part| memory.iter().any(|piece| piece.contains(&part.as_ptr())));
+        prop_assert!(shared.count() >= in_place);
+    }
 }

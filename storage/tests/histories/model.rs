@@ -184,7 +184,8 @@ pub(crate) fn next_batch(
     };
     let bytes = match (sizes, large) {
         (Sizes::Tiny, _) => 50,
-        (Sizes::Even, _) => 28_000,
+        // So large that it goes to its segment from where it lies in the journal's block.
+        (Sizes::Even, _) => 36_000,
         (_, true) => (128 << 10) + random.below(60_000),
         (Sizes::Large, false) => random.below(3000),
         (Sizes::Mixed, false) => random.below(30_000),
