@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, or, yield_now, zip};
-use rinka_storage::compaction::{CompactionConfig, HELD_MAX, Pacing, Step};
+use rinka_storage::compaction::{CompactionConfig, Pacing, Step};
 use rinka_storage::disk::sim::{Listener, SimDisk, SimFaults};
 use rinka_storage::disk::{Disk, Durability};
 use rinka_storage::leader_epoch::LeaderEpoch;
@@ -68,8 +68,6 @@ const OPERATIONS_MAX: usize = 3;
 /// What compaction asked of the disk.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Steps of the disk that it was let take.
-    steps: Cell<u32>,
     /// Operations in the step that it was let take last. Only the first one waits for its turn.
     in_step: Cell<usize>,
     /// Reads of segments, and whatever is done to those that it writes.
@@ -118,9 +116,9 @@ async fn commit(committer: &mut Committer<SimDisk>, commits: &Cell<usize>) {
     }
 }
 
-/// One run over a log of so many batches, beside an append every `period`. Says what was seen, how many commits there were
+/// One run over a log of some hundred batches, beside an append every `period`. Says what was seen, how many commits there were
 /// meanwhile, and how long the run took.
-fn run(period: Duration, batches: u64, seed: u64) -> (Rc<Seen>, usize, Duration) {
+fn run(period: Duration, seed: u64) -> (Rc<Seen>, usize, Duration) {
     block_on(async {
         let disk = SimDisk::new();
         disk.create_directory(Path::new("/data"))
@@ -135,22 +133,22 @@ fn run(period: Duration, batches: u64, seed: u64) -> (Rc<Seen>, usize, Duration)
             generation: 1,
         };
         let (store, mut committer) = Store::open(disk.clone(), config).await.expect("opened");
-        let add = |number: u128, name: &str, segment_bytes| {
+        let add = |number: u128, name: &str| {
             let name_of = TopicPartition {
                 topic_id: TopicId(Uuid::from_u128(number)),
                 partition: 0,
             };
             let config = LogConfig {
-                segment_bytes,
+                segment_bytes: 16 << 10,
                 segment_ms: i64::MAX,
                 index_interval_bytes: 4096,
                 durability: Durability::Flushed,
             };
             store.add(Log::new(name_of, name.to_owned(), config))
         };
-        let table = add(1, "table-0", 16 << 10);
-        let other = add(2, "other-0", 1 << 30);
-        for number in 0..batches {
+        let table = add(1, "table-0");
+        let other = add(2, "other-0");
+        for number in 0..600 {
             append(&store, &table, number % KEYS);
         }
         disk.inject(
@@ -206,7 +204,6 @@ fn run(period: Duration, batches: u64, seed: u64) -> (Rc<Seen>, usize, Duration)
                 let goes_on = store.let_compact(&pacing, next, &time).await;
                 if matches!(next, Step::Disk { .. }) {
                     seen.in_step.set(0);
-                    seen.steps.set(seen.steps.get() + 1);
                 }
                 goes_on
             };
@@ -231,7 +228,7 @@ fn run(period: Duration, batches: u64, seed: u64) -> (Rc<Seen>, usize, Duration)
 #[test]
 fn nothing_of_compaction_begins_while_a_commit_waits_or_is_under_way() {
     for seed in 0..20 {
-        let (seen, commits, took) = run(Duration::from_millis(1), 600, seed);
+        let (seen, commits, took) = run(Duration::from_millis(1), seed);
         assert!(seen.operations.get() > 60, "seed {seed}: {seen:?}");
         assert!(commits > 60, "seed {seed}: {commits} commits in {took:?}");
         assert!(seen.in_front.borrow().is_empty(), "seed {seed}: {seen:?}");
@@ -239,19 +236,7 @@ fn nothing_of_compaction_begins_while_a_commit_waits_or_is_under_way() {
     }
     // It would be seen.
     plant(Some(Planted::CompactionInFront));
-    let (seen, ..) = run(Duration::from_millis(1), 600, 1);
+    let (seen, ..) = run(Duration::from_millis(1), 1);
     plant(None);
     assert!(!seen.in_front.borrow().is_empty(), "{seen:?}");
-}
-
-#[test]
-fn commits_without_a_gap_do_not_stop_it() {
-    // Always one more waits than is under way.
-    let (seen, commits, took) = run(4 * TICK, 200, 3);
-    assert!(
-        seen.operations.get() > 20 && commits > 1000,
-        "{commits} commits, {seen:?}"
-    );
-    let steps = seen.steps.get();
-    assert!(took < HELD_MAX * 2 * steps, "{took:?} for {steps} steps");
 }
