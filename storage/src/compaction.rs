@@ -21,11 +21,13 @@
 
 mod choice;
 mod key_map;
+mod pacing;
 mod rewrite;
 mod sip_hash;
 
 pub use choice::{CompactionConfig, Dirtiness, Group, Plan, plan};
 pub use key_map::{KEY_MAP_BYTES_MIN, KeyMap};
+pub use pacing::{HELD_MAX, Pacing, SHARE_MIN, Step, Turn};
 pub use rewrite::{Pass, Rewritten};
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub enum Planted {
     ReplacedBeforeCheckpoint,
     /// A tombstone goes as soon as compaction sees it.
     TombstoneDroppedEarly,
+    /// Compaction asks the disk for the next thing whether or not a commit waits for it.
+    CompactionInFront,
     /// Compaction writes files that no checkpoint has heard of.
     ClaimsNotInCheckpoint,
 }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 pub use commit::Committer;
-pub use compaction::{Compacted, CompactionRequest, CompactionSettings, Uncompactable};
+pub use compaction::{Compacted, CompactionRequest, CompactionSettings, Pauses, Uncompactable};
 pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
@@ -187,6 +187,8 @@ pub struct Store<D: Disk> {
     progress: Signal,
     /// [`Store::maintain`] has something to do.
     upkeep: Signal,
+    /// A block is on its way to the journal.
+    committing: Cell<bool>,
     checkpointing: Cell<bool>,
     /// Somebody syncs files so that others can be opened.
     making_room: Cell<bool>,
@@ -254,6 +256,7 @@ impl<D: Disk> Store<D> {
             progress: Signal::default(),
             upkeep: Signal::default(),
             making_room: Cell::new(false),
+            committing: Cell::new(false),
             checkpointing: Cell::new(false),
             retiring: Cell::new(false),
             compacting: Cell::new(false),

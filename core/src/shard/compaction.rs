@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rinka_storage::compaction::{CompactionConfig, Dirtiness};
-use rinka_storage::store::{Compacted, CompactionRequest, CompactionSettings};
+use rinka_storage::compaction::{CompactionConfig, Dirtiness, Pacing, Step};
+use rinka_storage::store::{Compacted, CompactionRequest, CompactionSettings, Pauses};
 use rinka_storage::topic_partition::TopicPartition;
 
 use super::Shard;
@@ -26,9 +26,6 @@ const BYTES_AT_ONCE: u64 = 256 << 20;
 
 /// Partitions looked at before others have their turn.
 const PARTITIONS_AT_ONCE: usize = 100;
-
-/// The longest sleep of a run that waits for its rate: it must hear that the broker stops.
-const RATE_SLEEP: Duration = Duration::from_millis(100);
 
 /// A backoff of 0 is allowed, and would keep an idle core busy with looks.
 const BACKOFF_MIN: Duration = Duration::from_millis(1);
@@ -62,6 +59,28 @@ struct Candidate {
     config: CompactionConfig,
     ratio: f64,
     bytes: u64,
+    dirty_bytes: u64,
+}
+
+/// Compaction waits by the core's timers, and goes on when the core has nothing else to do.
+struct Spare<'a>(&'a Shard);
+
+impl Pauses for Spare<'_> {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        rinka_reactor::sleep(time).await;
+    }
+
+    async fn background(&self) {
+        rinka_reactor::background().await;
+    }
+
+    fn stopping(&self) -> bool {
+        self.0.stopping()
+    }
 }
 
 /// What storage has to know of a topic's compaction.
@@ -83,10 +102,14 @@ impl Shard {
             return;
         }
         let backoff = Duration::from_millis(config.backoff_ms).max(BACKOFF_MIN);
+        // The rate is the node's.
+        let shards = self.shards() as f64;
+        let rate = config.io_bytes_per_second_max.map(|rate| rate / shards);
+        let pacing = RefCell::new(Pacing::new(rate));
         while !self.stopping() {
             let candidates = self.dirty_logs().await;
             let found = !candidates.is_empty();
-            let good = self.compact(candidates).await;
+            let good = self.compact(candidates, &pacing).await;
             // As Kafka's cleaner: at once again after a run that found something, else after a while.
             if !found || !good {
                 rinka_reactor::sleep(backoff).await;
@@ -135,6 +158,7 @@ impl Shard {
                     config,
                     ratio,
                     bytes: dirtiness.clean_bytes + dirtiness.cleanable_bytes,
+                    dirty_bytes: dirtiness.cleanable_bytes,
                 });
             }
         }
@@ -146,8 +170,10 @@ impl Shard {
     }
 
     /// One run over the first of the candidates. Says whether it ended well.
-    async fn compact(&self, candidates: Vec<Candidate>) -> bool {
+    async fn compact(&self, candidates: Vec<Candidate>, pacing: &RefCell<Pacing>) -> bool {
         let mut bytes = 0;
+        let dirty_bytes = candidates.iter().map(|candidate| candidate.dirty_bytes);
+        let dirty_bytes = dirty_bytes.sum();
         let few = candidates.into_iter().take(LOGS_AT_ONCE);
         let requests: Vec<CompactionRequest> = few
             .take_while(|candidate| {
@@ -164,7 +190,6 @@ impl Shard {
         if requests.is_empty() {
             return true;
         }
-        let begun = self.now();
         let cleaner = &self.node.config.cleaner;
         let shards = self.shards();
         let (first, second) = uuid::Uuid::new_v4().as_u64_pair();
@@ -175,24 +200,17 @@ impl Shard {
             now: self.wall_clock(),
             seed: [first, second],
         };
-        // The rate is the node's.
-        let rate = cleaner
-            .io_bytes_per_second_max
-            .map(|rate| rate / shards as f64);
-        let due = Cell::new(begun);
-        let pace = async |bytes: u64| {
-            rinka_reactor::background().await;
-            if let Some(rate) = rate {
-                let takes = Duration::try_from_secs_f64(bytes as f64 / rate);
-                due.set(due.get().saturating_add(takes.unwrap_or(Duration::MAX)));
-                while self.now() < due.get() && !self.stopping() {
-                    let left = due.get().saturating_sub(self.now());
-                    rinka_reactor::sleep(left.min(RATE_SLEEP)).await;
-                }
-            }
-            !self.stopping()
-        };
-        match self.store.compact(&requests, &settings, &pace).await {
+        let begun = self.now();
+        let spare = Spare(self);
+        let pace = async |next| self.store.let_compact(pacing, next, &spare).await;
+        pacing.borrow_mut().on_run(dirty_bytes);
+        // The checkpoints at its beginning and its end are steps as well, and what they took counts.
+        if !pace(Step::Disk { bytes: 0 }).await {
+            return true;
+        }
+        let compacted = self.store.compact(&requests, &settings, &pace).await;
+        pacing.borrow_mut().on_step_end(self.now(), 0);
+        match compacted {
             Ok(done) => {
                 self.count_compacted(&done, self.now().saturating_sub(begun));
                 done.uncompactable.is_empty() && done.logs > 0

@@ -54,6 +54,9 @@ pub struct Counts {
     pub misdirected: u64,
 }
 
+/// Hears of each operation when it is asked for: what it is called in [`Disk`] and [`DiskFile`], and of which file.
+pub type Listener = Rc<dyn Fn(&'static str, &Path)>;
+
 #[derive(Clone, Default)]
 pub struct SimDisk {
     state: Rc<RefCell<State>>,
@@ -70,6 +73,7 @@ struct State {
     faults: SimFaults,
     random: Random,
     counts: Counts,
+    listener: Option<Listener>,
 }
 
 fn no_power() -> io::Error {
@@ -160,6 +164,19 @@ impl SimDisk {
         let mut state = self.state.borrow_mut();
         state.faults = faults;
         state.random = Random(seed);
+    }
+
+    /// From now on this hears of every operation that begins.
+    pub fn listen(&self, listener: Listener) {
+        self.state.borrow_mut().listener = Some(listener);
+    }
+
+    fn tell(&self, operation: &'static str, path: &Path) {
+        // It may ask the disk something.
+        let listener = self.state.borrow().listener.clone();
+        if let Some(listener) = listener {
+            listener(operation, path);
+        }
     }
 
     #[must_use]
@@ -277,6 +294,7 @@ impl Disk for SimDisk {
     type File = SimFile;
 
     async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<SimFile> {
+        self.tell("open", path);
         futures_lite::future::yield_now().await;
         let mut state = self.state.borrow_mut();
         state.powered()?;
@@ -287,8 +305,10 @@ impl Disk for SimDisk {
             }
             other => other?,
         };
+        drop(state);
         Ok(SimFile {
             disk: self.clone(),
+            path: path.to_owned(),
             content,
         })
     }
@@ -300,6 +320,7 @@ impl Disk for SimDisk {
     }
 
     async fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.tell("sync_directory", path);
         self.wait().await;
         let mut state = self.state.borrow_mut();
         state.whole_step()?;
@@ -308,12 +329,14 @@ impl Disk for SimDisk {
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.tell("rename", from);
         let mut state = self.state.borrow_mut();
         state.whole_step()?;
         names::rename(&state.root, from, to)
     }
 
     async fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.tell("remove_file", path);
         let mut state = self.state.borrow_mut();
         state.whole_step()?;
         names::file(&state.root, path)?;
@@ -347,6 +370,8 @@ impl Disk for SimDisk {
 /// An open file of a [`SimDisk`].
 pub struct SimFile {
     disk: SimDisk,
+    /// What it was called when it was opened.
+    path: PathBuf,
     content: File,
 }
 
@@ -408,6 +433,7 @@ impl SimFile {
 
 impl DiskFile for SimFile {
     async fn write_at(&self, data: Bytes, position: u64, durability: Durability) -> io::Result<()> {
+        self.disk.tell("write_at", &self.path);
         assert!(
             position.is_multiple_of(BLOCK as u64) && data.len().is_multiple_of(BLOCK),
             "whole blocks only"
@@ -464,6 +490,7 @@ impl DiskFile for SimFile {
     }
 
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        self.disk.tell("read_at", &self.path);
         assert!(
             position.is_multiple_of(BLOCK as u64) && length.is_multiple_of(BLOCK),
             "whole blocks only"
@@ -482,6 +509,7 @@ impl DiskFile for SimFile {
     }
 
     async fn sync(&self) -> io::Result<()> {
+        self.disk.tell("sync", &self.path);
         // What is written while the flush is under way is not covered by it.
         let covered = self.content.borrow().pending();
         self.disk.wait().await;
@@ -504,6 +532,7 @@ impl DiskFile for SimFile {
     }
 
     async fn truncate(&self, size: u64) -> io::Result<()> {
+        self.disk.tell("truncate", &self.path);
         let size = usize::try_from(size).expect("files are small here");
         self.disk.state.borrow_mut().whole_step()?;
         self.content.borrow_mut().truncate(size);

@@ -6,14 +6,21 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Kind, SegmentFiles};
+use crate::compaction::Step;
 use crate::disk::{
-    Disk, DiskFile, Durability, OpenMode, TRANSFER_MAX, align_up, aligned_buffer, write_all,
+    BLOCK, Disk, DiskFile, Durability, OpenMode, align_up, aligned_buffer, write_all,
 };
+use crate::lanes;
 use crate::log::{SegmentCheckpoint, SegmentName};
 use crate::offset_index::OffsetIndex;
 use crate::planted::{Planted, planted};
 use crate::record_batch::RecordBatchHeader;
 use crate::time_index::TimeIndex;
+
+/// Bytes written at once: a flush of the journal may have to wait for them, and finds little to flush.
+const PART_BYTES: usize = 128 << 10;
+
+const _: () = assert!(PART_BYTES.is_multiple_of(BLOCK));
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter<D: Disk> {
@@ -22,7 +29,7 @@ pub(crate) struct SegmentWriter<D: Disk> {
     file: D::File,
     index_interval_bytes: u32,
     checkpoint: SegmentCheckpoint,
-    /// What the file does not have yet; it begins at a multiple of [`TRANSFER_MAX`].
+    /// What the file does not have yet; it begins at a multiple of [`PART_BYTES`].
     buffer: Vec<u8>,
     written: u64,
     offset_index: OffsetIndex,
@@ -108,18 +115,21 @@ impl<D: Disk> SegmentWriter<D> {
         self.checkpoint.size
     }
 
-    /// Brings what fills whole transfers to the file.
+    /// Brings what fills whole parts to the file, each when `pace` lets it.
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) async fn write_full(&mut self) -> io::Result<()> {
-        while self.buffer.len() >= TRANSFER_MAX {
-            self.write(TRANSFER_MAX).await?;
+    pub(crate) async fn write_full(&mut self, pace: &impl AsyncFn(Step) -> bool) -> io::Result<()> {
+        while self.buffer.len() >= PART_BYTES {
+            self.write(PART_BYTES, pace).await?;
         }
         Ok(())
     }
 
-    async fn write(&mut self, length: usize) -> io::Result<()> {
+    async fn write(&mut self, length: usize, pace: &impl AsyncFn(Step) -> bool) -> io::Result<()> {
+        let bytes = length as u64;
+        // Who wants no more is heard between two reads: what is begun here comes to its end.
+        pace(Step::Disk { bytes }).await;
         let mut part = aligned_buffer(align_up(length));
         part.extend_from_slice(&self.buffer[..length]);
         part.resize(align_up(length), 0);
@@ -131,39 +141,45 @@ impl<D: Disk> SegmentWriter<D> {
         Ok(())
     }
 
-    /// Ends the segment: all of it and of its indexes is durable, and so are their names.
+    /// Ends the segment: all of it and of its indexes is durable, and so are their names. Each step begins when `pace` lets it.
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) async fn finish(mut self) -> io::Result<SegmentCheckpoint> {
-        self.write_full().await?;
+    pub(crate) async fn finish(
+        mut self,
+        pace: &impl AsyncFn(Step) -> bool,
+    ) -> io::Result<SegmentCheckpoint> {
+        const NEXT: Step = Step::Disk { bytes: 0 };
+        self.write_full(pace).await?;
         if !self.buffer.is_empty() {
-            self.write(self.buffer.len()).await?;
+            self.write(self.buffer.len(), pace).await?;
         }
+        pace(NEXT).await;
         self.file.truncate(self.checkpoint.size.into()).await?;
-        let synced = !planted(Planted::CompactedNotSynced);
-        if synced {
-            self.file.sync().await?;
-        }
         let entries = |count: usize| u32::try_from(count).expect("fewer entries than bytes");
         let offsets = self.offset_index.encode_from(0);
         let times = self.time_index.encode_from(0);
         self.checkpoint.offset_entries = entries(self.offset_index.entries().len());
         self.checkpoint.time_entries = entries(self.time_index.entries().len());
+        let mut files = vec![self.file];
         for (kind, bytes) in [(Kind::OffsetIndex, offsets), (Kind::TimeIndex, times)] {
             if bytes.is_empty() {
                 continue;
             }
             let name = self.checkpoint.name().file_name(kind.extension());
             let path = self.directory.join(name);
+            pace(NEXT).await;
             let file = self.disk.open(&path, OpenMode::Create).await?;
             write_all(&file, 0, &bytes).await?;
+            pace(NEXT).await;
             file.truncate(bytes.len() as u64).await?;
-            if synced {
-                file.sync().await?;
-            }
+            files.push(file);
         }
-        if synced {
+        if !planted(Planted::CompactedNotSynced) {
+            // Beside each other they are one commit of the file system's own journal, and flushes of the device that become one.
+            pace(NEXT).await;
+            lanes::to_the_end(files.len(), files.iter().map(DiskFile::sync)).await?;
+            pace(NEXT).await;
             self.disk.sync_directory(&self.directory).await?;
         }
         Ok(self.checkpoint)

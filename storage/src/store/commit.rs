@@ -38,10 +38,12 @@ impl<D: Disk> Committer<D> {
             }
             work.await;
         };
+        store.committing.set(true);
         self.make_room(sealed.block.len()).await?;
         let journal = write_journal(&store, &mut self.journal, &sealed);
         let direct = write_direct(&store, &sealed);
         let (journal, ()) = futures_lite::future::zip(journal, direct).await;
+        store.committing.set(false);
         store.note_fullness(&self.journal);
         store
             .uncommitted_bytes

@@ -17,11 +17,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use super::Store;
-use crate::compaction::{CompactionConfig, Group, KeyMap, Pass, Plan, Rewritten, plan};
+use crate::compaction::{
+    CompactionConfig, Group, KeyMap, Pacing, Pass, Plan, Rewritten, Step, Turn, plan,
+};
 use crate::disk::Disk;
 use crate::log::{SegmentCheckpoint, SegmentName, SegmentRange};
 use crate::offset::Offset;
@@ -31,11 +34,17 @@ use crate::record_batch::{self, RecordBatchHeader};
 use crate::segment_files::{LogHandle, ReadError};
 use crate::topic_partition::TopicPartition;
 
-/// Bytes read in one step: about a millisecond of work. A larger batch is a step of its own.
-const STEP_BYTES: usize = 256 << 10;
+/// Bytes read in one step: a tenth of a millisecond of a fast disk. A larger batch is a step of its own.
+const STEP_BYTES: usize = 128 << 10;
+
+/// Bytes of batches looked into before others have their turn: some ten microseconds. A larger batch is a slice of its own.
+const SLICE_BYTES: usize = 16 << 10;
 
 /// Bytes of segments that may lie replaced and waiting for a checkpoint: what compaction needs beside the log itself.
 const SWAPPED_BYTES_MAX: u64 = 256 << 20;
+
+/// The longest sleep: it must be heard that the store stops.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A log to compact.
 #[derive(Clone, Debug)]
@@ -141,9 +150,70 @@ impl Job {
     }
 }
 
+/// What compaction waits by.
+#[allow(
+    async_fn_in_trait,
+    reason = "shards are single-threaded: no future of storage needs to be Send"
+)]
+pub trait Pauses {
+    /// Since some moment.
+    fn now(&self) -> Duration;
+    async fn sleep(&self, time: Duration);
+    /// Waits until nobody else wants the core.
+    async fn background(&self);
+    /// Nothing that takes long should begin any more.
+    fn stopping(&self) -> bool;
+}
+
 impl<D: Disk> Store<D> {
-    /// Compacts logs, one after another. After each step `pace` hears how many bytes it read and wrote, takes the time it wants, and
-    /// says whether to go on.
+    /// Whether an append waits for the disk: what is asked of it now is asked in front of that, or beside its flush.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        self.committing.get()
+            || !self.sealed.borrow().is_empty()
+            || !self.filling.borrow().builder.is_empty()
+    }
+
+    /// Waits until compaction may take its next step, as `pacing` decides, and says whether it still should.
+    pub async fn let_compact(
+        &self,
+        pacing: &RefCell<Pacing>,
+        next: Step,
+        pauses: &impl Pauses,
+    ) -> bool {
+        let bytes = match next {
+            Step::Compute => 0,
+            Step::Disk { bytes } => bytes,
+        };
+        pacing.borrow_mut().on_step_end(pauses.now(), bytes);
+        loop {
+            pauses.background().await;
+            if pauses.stopping() || self.stopping.get() {
+                return false;
+            }
+            let now = pauses.now();
+            if next == Step::Compute {
+                pacing.borrow_mut().on_compute(now);
+                return true;
+            }
+            let ahead = match planted(Planted::CompactionInFront) {
+                true => false,
+                false => self.is_committing(),
+            };
+            let turn = pacing.borrow_mut().next(now, ahead);
+            match turn {
+                Turn::Go => return true,
+                Turn::At(at) => pauses.sleep((at - now).min(PAUSE_MAX)).await,
+                Turn::AfterCommit { at_latest } => {
+                    let over = self.progress.wait();
+                    futures_lite::future::or(over, pauses.sleep(at_latest - now)).await;
+                }
+            }
+        }
+    }
+
+    /// Compacts logs, one after another. Before each step `pace` hears what comes, takes the time it wants (see
+    /// [`Store::let_compact`]), and says whether to go on.
     ///
     /// Does nothing while another run is under way, and while the disk is full: what is written takes space before any comes back.
     ///
@@ -153,7 +223,7 @@ impl<D: Disk> Store<D> {
         &self,
         requests: &[CompactionRequest],
         settings: &CompactionSettings,
-        pace: &impl AsyncFn(u64) -> bool,
+        pace: &impl AsyncFn(Step) -> bool,
     ) -> io::Result<Compacted> {
         let mut done = Compacted::default();
         let unable = self.failed.borrow().is_some() || self.full.borrow().is_some();
@@ -171,7 +241,7 @@ impl<D: Disk> Store<D> {
         &self,
         requests: &[CompactionRequest],
         settings: &CompactionSettings,
-        pace: &impl AsyncFn(u64) -> bool,
+        pace: &impl AsyncFn(Step) -> bool,
         done: &mut Compacted,
     ) -> io::Result<()> {
         let jobs: Vec<Job> = requests
@@ -227,10 +297,10 @@ impl<D: Disk> Store<D> {
         &self,
         job: &Job,
         settings: &CompactionSettings,
-        pace: &impl AsyncFn(u64) -> bool,
+        pace: &impl AsyncFn(Step) -> bool,
         done: &mut Compacted,
     ) -> Result<(), Stop> {
-        self.step(job, pace, 0).await?;
+        self.step(job, pace, Step::Compute).await?;
         let (map, mapped) = self.map_keys(job, settings, pace, done).await?;
         done.key_map_utilization = done.key_map_utilization.max(map.utilization());
         let last_of_producers: FxHashMap<i64, Offset> = {
@@ -262,12 +332,12 @@ impl<D: Disk> Store<D> {
     async fn step(
         &self,
         job: &Job,
-        pace: &impl AsyncFn(u64) -> bool,
-        bytes: u64,
+        pace: &impl AsyncFn(Step) -> bool,
+        next: Step,
     ) -> Result<(), Stop> {
         self.compacting_in.set(None);
         self.progress.ring();
-        if !pace(bytes).await || self.stopping.get() || self.failed.borrow().is_some() {
+        if !pace(next).await || self.stopping.get() || self.failed.borrow().is_some() {
             return Err(Stop::Asked);
         }
         if job.log.borrow().failed.is_some() {
@@ -282,7 +352,7 @@ impl<D: Disk> Store<D> {
         &self,
         job: &Job,
         settings: &CompactionSettings,
-        pace: &impl AsyncFn(u64) -> bool,
+        pace: &impl AsyncFn(Step) -> bool,
         done: &mut Compacted,
     ) -> Result<(KeyMap, Offset), Stop> {
         let Plan {
@@ -294,12 +364,21 @@ impl<D: Disk> Store<D> {
         let sources = job.plan.groups.iter().flat_map(|group| &group.sources);
         for source in sources.filter(|source| source.end > first_dirty) {
             let mut place = (first_dirty.max(source.name.base), 0);
+            let mut bytes = 0;
             loop {
-                let (batches, read) = self.read_step(job, source, &mut place, done).await?;
+                self.step(job, pace, Step::Disk { bytes }).await?;
+                let batches = self.read_step(job, source, &mut place, done, &mut bytes);
+                let batches = batches.await?;
                 if batches.is_empty() {
                     break;
                 }
+                let mut slice = 0;
                 for batch in &batches {
+                    if slice >= SLICE_BYTES {
+                        slice = 0;
+                        self.step(job, pace, Step::Compute).await?;
+                    }
+                    slice += batch.len();
                     let Some(end) = map_batch(&mut map, batch) else {
                         return match map.is_empty() {
                             // One batch is too much for all of it.
@@ -309,7 +388,6 @@ impl<D: Disk> Store<D> {
                     };
                     mapped = mapped.max(end);
                 }
-                self.step(job, pace, read).await?;
             }
             mapped = source.end;
         }
@@ -322,13 +400,14 @@ impl<D: Disk> Store<D> {
         source: &SegmentRange,
         place: &mut (Offset, u32),
         done: &mut Compacted,
-    ) -> Result<(Vec<bytes::Bytes>, u64), Stop> {
+        bytes: &mut u64,
+    ) -> Result<Vec<bytes::Bytes>, Stop> {
         let scanned = self
             .files
             .read_on(&job.log, source, *place, STEP_BYTES)
             .await?;
-        let read = u64::from(scanned.position - place.1);
-        done.bytes_read += read;
+        *bytes = u64::from(scanned.position - place.1);
+        done.bytes_read += *bytes;
         if scanned.run.is_empty() && !source.name.is_compacted() && place.0 != source.end {
             // No file is given up for one that lacks what should have been read.
             return Err(Stop::Read(ReadError::Damaged {
@@ -337,7 +416,7 @@ impl<D: Disk> Store<D> {
             }));
         }
         *place = (scanned.offset, scanned.position);
-        Ok((record_batch::each(scanned.run).collect(), read))
+        Ok(record_batch::each(scanned.run).collect())
     }
 
     async fn compact_group(
@@ -345,10 +424,11 @@ impl<D: Disk> Store<D> {
         job: &Job,
         group: &Group,
         pass: &Pass<'_>,
-        pace: &impl AsyncFn(u64) -> bool,
+        pace: &impl AsyncFn(Step) -> bool,
         done: &mut Compacted,
     ) -> Result<(), Stop> {
         let interval = job.log.borrow().config.index_interval_bytes;
+        self.step(job, pace, Step::Disk { bytes: 0 }).await?;
         let begun = self
             .files
             .begin_segment(&job.directory, group.name, interval, group.first_timestamp)
@@ -356,13 +436,22 @@ impl<D: Disk> Store<D> {
         let mut writer = begun.map_err(Stop::Write)?;
         for source in &group.sources {
             let mut place = (source.name.base, 0);
+            let mut bytes = 0;
             loop {
-                let (batches, read) = self.read_step(job, source, &mut place, done).await?;
+                self.step(job, pace, Step::Disk { bytes }).await?;
+                let batches = self.read_step(job, source, &mut place, done, &mut bytes);
+                let batches = batches.await?;
                 if batches.is_empty() {
                     break;
                 }
                 let before = writer.size();
+                let mut slice = 0;
                 for batch in &batches {
+                    if slice >= SLICE_BYTES {
+                        slice = 0;
+                        self.step(job, pace, Step::Compute).await?;
+                    }
+                    slice += batch.len();
                     let header = RecordBatchHeader::parse(batch).expect("it was just read");
                     let pushed = match pass.rewrite(&header, batch) {
                         Rewritten::Removed => continue,
@@ -374,15 +463,13 @@ impl<D: Disk> Store<D> {
                     };
                     pushed.map_err(Stop::Write)?;
                 }
-                writer.write_full().await.map_err(Stop::Write)?;
-                let written = u64::from(writer.size() - before);
-                done.bytes_written += written;
-                self.step(job, pace, read + written).await?;
+                writer.write_full(pace).await.map_err(Stop::Write)?;
+                done.bytes_written += u64::from(writer.size() - before);
             }
         }
         let written = match writer.size() {
             0 => None,
-            _ => Some(writer.finish().await.map_err(Stop::Write)?),
+            _ => Some(writer.finish(pace).await.map_err(Stop::Write)?),
         };
         self.swap(job, group, written.as_ref()).await?;
         let before = group.sources.iter().map(|source| u64::from(source.limit));
@@ -393,7 +480,7 @@ impl<D: Disk> Store<D> {
             self.checkpoint_or_fail().await.map_err(Stop::Write)?;
         }
         done.bytes_after += written.map_or(0, |written| u64::from(written.size));
-        self.step(job, pace, 0).await
+        self.step(job, pace, Step::Compute).await
     }
 
     /// The new segment takes the old ones' place. The checkpoint on disk goes on naming those until the next one.
