@@ -209,7 +209,7 @@ impl Shard {
             return true;
         }
         let compacted = self.store.compact(&requests, &settings, &pace).await;
-        pacing.borrow_mut().on_step_end(self.now(), 0);
+        self.store.end_step(pacing, self.now(), 0);
         match compacted {
             Ok(done) => {
                 self.count_compacted(&done, self.now().saturating_sub(begun));

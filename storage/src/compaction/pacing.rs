@@ -1,7 +1,7 @@
 //! When compaction takes its next step: not in front of a commit, and in no more of the time than what gets dirty asks for.
 //!
 //! Nobody waits for compaction, and everybody waits for commits: what it asks of the disk lies in the same queue as their flush, and its
-//! own flushes are the file system's too. Reads no clock and starts nothing; [`crate::store::Store::let_compact`] does.
+//! own flushes are the file system's too. On a shard without commits it goes on without a pause. Reads no clock and starts nothing; [`crate::store::Store::let_compact`] does.
 //!
 //! ```text
 //! share 1/10   step ####------------------------------------   the pause: nine times what the step took
@@ -59,6 +59,8 @@ pub struct Pacing {
     share: f64,
     /// What was dirty when the last run began.
     dirty_bytes: u64,
+    /// The store had made so many commits when the last step ended.
+    commits: u64,
     /// No operation begins before: what the last steps took asks for as long a pause,
     due: Duration,
     /// and so does the rate.
@@ -76,6 +78,7 @@ impl Pacing {
             bytes_per_second_max,
             share: SHARE_MIN,
             dirty_bytes: 0,
+            commits: 0,
             due: Duration::ZERO,
             rate_due: Duration::ZERO,
             began: None,
@@ -104,13 +107,16 @@ impl Pacing {
         self.share = (self.share * factor).clamp(SHARE_MIN, 1.0);
     }
 
-    /// The step that was under way is over; it read and wrote so many bytes.
-    pub fn on_step_end(&mut self, now: Duration, bytes: u64) {
+    /// The step that was under way is over; it read and wrote so many bytes, and the store has made so many commits by now. When there
+    /// was none since the step before, nobody is held up, and there is no pause.
+    pub fn on_step_end(&mut self, now: Duration, bytes: u64, commits: u64) {
         let Some(began) = self.began.take() else {
             return;
         };
         let took = now.saturating_sub(began).min(COUNTED_MAX);
-        self.due = self.due.max(now) + took.mul_f64(1.0 / self.share - 1.0);
+        if std::mem::replace(&mut self.commits, commits) != commits {
+            self.due = self.due.max(now) + took.mul_f64(1.0 / self.share - 1.0);
+        }
         if let Some(rate) = self.bytes_per_second_max {
             let takes = Duration::try_from_secs_f64(bytes as f64 / rate).unwrap_or(Duration::MAX);
             self.rate_due = self.rate_due.max(began).saturating_add(takes);
@@ -156,9 +162,12 @@ mod tests {
         assert_eq!(pacing.next(us(0), true), held);
         assert_eq!(pacing.next(us(300), true), held);
         assert_eq!(pacing.next(us(400), false), Turn::Go);
-        pacing.on_step_end(us(500), 1);
+        pacing.on_step_end(us(500), 1, 1);
         assert_eq!(pacing.next(us(500), false), Turn::At(us(1400)));
         assert_eq!(pacing.next(us(1400), false), Turn::Go);
+        // There was no commit meanwhile.
+        pacing.on_step_end(us(1500), 1, 1);
+        assert_eq!(pacing.next(us(1500), false), Turn::Go);
     }
 
     #[test]
@@ -167,7 +176,7 @@ mod tests {
         assert!(matches!(pacing.next(us(7), true), Turn::AfterCommit { .. }));
         assert_eq!(pacing.next(HELD_MAX + us(7), true), Turn::Go);
         // The next one waits anew.
-        pacing.on_step_end(HELD_MAX + us(7), 0);
+        pacing.on_step_end(HELD_MAX + us(7), 0, 1);
         let next = pacing.next(HELD_MAX + us(7), true);
         assert!(matches!(next, Turn::AfterCommit { .. }), "{next:?}");
     }
@@ -206,7 +215,7 @@ mod tests {
             }
             let held_max = HELD_MAX.mul_f64(SHARE_MIN / pacing.share());
             let (mut now, mut worked, mut moved) = (Duration::ZERO, Duration::ZERO, 0);
-            for (took, asks, bytes) in steps {
+            for (commits, (took, asks, bytes)) in (1..).zip(steps) {
                 let mut asks = asks.into_iter();
                 let mut held_since = None;
                 // At most eight times with an answer of its own, then in a gap.
@@ -239,7 +248,7 @@ mod tests {
                 now += us(took);
                 worked += us(took);
                 moved += bytes;
-                pacing.on_step_end(now, bytes);
+                pacing.on_step_end(now, bytes, commits);
             }
         }
 

@@ -185,7 +185,7 @@ impl<D: Disk> Store<D> {
             Step::Compute => 0,
             Step::Disk { bytes } => bytes,
         };
-        pacing.borrow_mut().on_step_end(pauses.now(), bytes);
+        self.end_step(pacing, pauses.now(), bytes);
         loop {
             pauses.background().await;
             if pauses.stopping() || self.stopping.get() {
@@ -210,6 +210,13 @@ impl<D: Disk> Store<D> {
                 }
             }
         }
+    }
+
+    /// The step that was under way is over.
+    pub fn end_step(&self, pacing: &RefCell<Pacing>, now: Duration, bytes: u64) {
+        pacing
+            .borrow_mut()
+            .on_step_end(now, bytes, self.commits.get());
     }
 
     /// Compacts logs, one after another. Before each step `pace` hears what comes, takes the time it wants (see
