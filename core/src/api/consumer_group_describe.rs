@@ -28,8 +28,9 @@ pub(super) async fn handle(
             Ok(Err(message)) => failed(group_id, ErrorCode::GROUP_ID_NOT_FOUND, Some(message)),
             Err(error) => failed(group_id, error, None),
         };
+        let asked = request.include_authorized_operations && !described.error_code.is_error();
         groups.push(wire::DescribedGroup {
-            authorized_operations: operations(request.include_authorized_operations),
+            authorized_operations: operations(asked),
             ..described
         });
     }

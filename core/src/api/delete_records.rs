@@ -15,6 +15,7 @@ use rinka_storage::offset::Offset;
 
 use super::errors::partition_error;
 use super::{Context, topics};
+use crate::controller::topic_name;
 use crate::shard::Shard;
 use crate::shard::mailbox::Lane;
 use crate::shard::partition::PartitionError;
@@ -42,7 +43,12 @@ pub(super) async fn handle(
                 low_watermark: -1,
                 ..Default::default()
             };
-            match topics::partition(found, asked.partition_index) {
+            let name = if topic_name::is_internal(&topic.name) {
+                Err(ErrorCode::INVALID_TOPIC_EXCEPTION)
+            } else {
+                topics::partition(found, asked.partition_index)
+            };
+            match name {
                 Ok(name) => {
                     let upto = asked.offset;
                     let upto = (upto != HIGH_WATERMARK).then_some(Offset(upto));

@@ -19,9 +19,14 @@ pub(super) async fn handle(
         .topic_names
         .iter()
         .map(|name| TopicReference::Name(name.to_string()));
-    let by_either = request.topics.iter().map(|topic| match &topic.name {
-        Some(name) => TopicReference::Name(name.to_string()),
-        None => TopicReference::Id(TopicId(topic.topic_id)),
+    let by_either = request.topics.iter().map(|topic| {
+        let id = (!topic.topic_id.is_nil()).then_some(TopicId(topic.topic_id));
+        match (&topic.name, id) {
+            (Some(name), None) => TopicReference::Name(name.to_string()),
+            (None, Some(id)) => TopicReference::Id(id),
+            (Some(name), Some(id)) => TopicReference::NameAndId(name.to_string(), id),
+            (None, None) => TopicReference::Nothing,
+        }
     });
     let topics: Vec<TopicReference> = by_name.chain(by_either).collect();
     let wanted = topics.clone();
@@ -59,6 +64,12 @@ fn named(topic: TopicReference) -> DeletableTopicResult {
             topic_id: id.0,
             ..Default::default()
         },
+        TopicReference::NameAndId(name, id) => DeletableTopicResult {
+            name: Some(Text::from(name)),
+            topic_id: id.0,
+            ..Default::default()
+        },
+        TopicReference::Nothing => DeletableTopicResult::default(),
     }
 }
 

@@ -7,8 +7,11 @@ use rinka_net::wire::{ErrorCode, Text};
 
 use super::Context;
 
-/// The endpoint type of brokers; the other one is that of controllers, which have no listener here.
+/// The endpoint type of brokers.
 const BROKERS: i8 = 1;
+
+/// That of controllers, which have no listener here.
+const CONTROLLERS: i8 = 2;
 
 /// DESCRIBE, ALTER and the others that Kafka has for a cluster: without an authorizer all are allowed.
 const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
@@ -19,12 +22,22 @@ pub(super) fn handle(
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse {
     let node = &context.shard.node;
-    if version >= 1 && request.endpoint_type != BROKERS {
+    let mismatch = match request.endpoint_type {
+        _ if version < 1 => None,
+        BROKERS => None,
+        CONTROLLERS => Some((
+            ErrorCode::MISMATCHED_ENDPOINT_TYPE,
+            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER".to_owned(),
+        )),
+        other => Some((
+            ErrorCode::UNSUPPORTED_ENDPOINT_TYPE,
+            format!("Unsupported endpoint type {other}"),
+        )),
+    };
+    if let Some((error_code, message)) = mismatch {
         return DescribeClusterResponse {
-            error_code: ErrorCode::MISMATCHED_ENDPOINT_TYPE,
-            error_message: Some(Text::from(
-                "The request was sent to an endpoint of the wrong type.",
-            )),
+            error_code,
+            error_message: Some(Text::from(message)),
             endpoint_type: BROKERS,
             ..Default::default()
         };

@@ -28,12 +28,13 @@ pub(super) fn handle(
         .map(|resource| {
             let described = describe(context, resource);
             let (error_code, error_message, entries) = match described {
-                Ok(entries) => (ErrorCode::NONE, None, entries),
+                Ok(entries) => (ErrorCode::NONE, Some(Text::default()), entries),
                 Err((code, message)) => (code, Some(Text::from(message)), Vec::new()),
             };
-            let wanted = |entry: &ConfigEntry| match &resource.configuration_keys {
-                Some(keys) => keys.iter().any(|key| key.as_str() == entry.name),
-                None => true,
+            // An empty list means all, as null does: clients without a null send it.
+            let keys = resource.configuration_keys.as_deref().unwrap_or_default();
+            let wanted = |entry: &ConfigEntry| {
+                keys.is_empty() || keys.iter().any(|key| key.as_str() == entry.name)
             };
             DescribeConfigsResult {
                 error_code,

@@ -32,8 +32,10 @@ pub(super) async fn handle(
                 ..Default::default()
             },
         };
+        // Of a group that cannot be told of, Kafka tells not even these.
+        let asked = request.include_authorized_operations && !described.error_code.is_error();
         groups.push(DescribedGroup {
-            authorized_operations: operations(request.include_authorized_operations),
+            authorized_operations: operations(asked),
             ..described
         });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rinka_net::wire::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
-    DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+    DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic, TopicRequest,
 };
 use rinka_net::wire::{ErrorCode, Text};
 use uuid::Uuid;
@@ -23,6 +23,11 @@ pub(super) fn handle(
     context: &Context,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
+    if let Some(cursor) = &request.cursor
+        && !follows(cursor, &request.topics)
+    {
+        return refused(request.topics);
+    }
     let image = Arc::clone(&context.shard.image.borrow());
     let page = page(&request, &image);
     let topics = page.parts.into_iter().map(|part| {
@@ -44,6 +49,24 @@ pub(super) fn handle(
     DescribeTopicPartitionsResponse {
         topics: topics.collect(),
         next_cursor: page.next,
+        ..Default::default()
+    }
+}
+
+/// Whether a page of these topics can begin there: nothing that was asked for lies before it alone.
+fn follows(cursor: &Cursor, topics: &[TopicRequest]) -> bool {
+    let is_left = |topic: &TopicRequest| topic.name.as_str() >= cursor.topic_name.as_str();
+    cursor.partition_index >= 0 && (topics.is_empty() || topics.iter().any(is_left))
+}
+
+fn refused(topics: Vec<TopicRequest>) -> DescribeTopicPartitionsResponse {
+    let failed = |topic: TopicRequest| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::INVALID_REQUEST,
+        name: Some(topic.name),
+        ..Default::default()
+    };
+    DescribeTopicPartitionsResponse {
+        topics: topics.into_iter().map(failed).collect(),
         ..Default::default()
     }
 }
@@ -149,7 +172,6 @@ fn page<'a>(request: &'a DescribeTopicPartitionsRequest, image: &'a MetadataImag
 
 #[cfg(test)]
 mod tests {
-    use rinka_net::wire::describe_topic_partitions::TopicRequest;
     use rinka_storage::topic_partition::TopicId;
 
     use super::*;

@@ -164,7 +164,7 @@ impl Dispatch {
             ApiKey::SyncGroup => {
                 let request = Field::read(reader, read)?;
                 wait(&header, api, version, async move {
-                    sync_group::handle(&context, request).await
+                    sync_group::handle(&context, version, request).await
                 })
             }
             ApiKey::DescribeGroups => {

@@ -2,6 +2,7 @@
 
 use rinka_net::wire::elect_leaders::{
     ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
+    TopicPartitions,
 };
 use rinka_net::wire::{ErrorCode, Text};
 
@@ -20,7 +21,7 @@ pub(super) async fn handle(
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
-        _ => return failed(ErrorCode::INVALID_REQUEST),
+        other => return unknown_type(other, request.topic_partitions),
     };
     let partitions: Option<Vec<(String, i32)>> = request.topic_partitions.map(|topics| {
         let of_topic = topics.into_iter().flat_map(|topic| {
@@ -40,6 +41,24 @@ pub(super) async fn handle(
             ..Default::default()
         },
         Err(error) => failed(partition_error(&error)),
+    }
+}
+
+fn unknown_type(given: i8, topics: Option<Vec<TopicPartitions>>) -> ElectLeadersResponse {
+    let message = Text::from(format!("Unknown election type {given}"));
+    let result = |partition_id| PartitionResult {
+        partition_id,
+        error_code: ErrorCode::INVALID_REQUEST,
+        error_message: Some(message.clone()),
+    };
+    let of_topic = |topic: TopicPartitions| ReplicaElectionResult {
+        topic: topic.topic,
+        partition_result: topic.partitions.into_iter().map(result).collect(),
+    };
+    ElectLeadersResponse {
+        error_code: ErrorCode::INVALID_REQUEST,
+        replica_election_results: topics.into_iter().flatten().map(of_topic).collect(),
+        ..Default::default()
     }
 }
 

@@ -122,7 +122,11 @@ pub(super) fn delete_topic_error(error: DeleteTopicError, version: i16) -> Error
         // The code is younger than the API.
         DeleteTopicError::Disabled if version < 3 => ErrorCode::INVALID_REQUEST,
         DeleteTopicError::Disabled => ErrorCode::TOPIC_DELETION_DISABLED,
-        DeleteTopicError::Duplicate => ErrorCode::INVALID_REQUEST,
+        DeleteTopicError::NameAndId
+        | DeleteTopicError::NeitherNameNorId
+        | DeleteTopicError::DuplicateName
+        | DeleteTopicError::DuplicateId
+        | DeleteTopicError::NameOfGivenId => ErrorCode::INVALID_REQUEST,
     }
 }
 
@@ -206,10 +210,9 @@ pub(super) fn update_feature_error(error: &UpdateFeatureError) -> ErrorCode {
         UpdateFeatureError::Unsupported { .. }
         | UpdateFeatureError::OutOfRange { .. }
         | UpdateFeatureError::Negative { .. }
-        | UpdateFeatureError::DowngradeNotAllowed { .. } => ErrorCode::INVALID_UPDATE_VERSION,
-        UpdateFeatureError::Duplicate { .. } | UpdateFeatureError::UnknownUpgradeType(_) => {
-            ErrorCode::INVALID_REQUEST
-        }
+        | UpdateFeatureError::DowngradeNotAllowed { .. }
+        | UpdateFeatureError::UnknownUpgradeType { .. } => ErrorCode::INVALID_UPDATE_VERSION,
+        UpdateFeatureError::Duplicate { .. } => ErrorCode::INVALID_REQUEST,
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn handle(
             TRANSACTION => Ok(&brokers[crc(key.as_bytes()) % brokers.len()]),
             _ => Err((
                 ErrorCode::INVALID_REQUEST,
-                "This type of coordinator is not offered.",
+                ErrorCode::INVALID_REQUEST.message(),
             )),
         };
         match found {
@@ -62,16 +62,22 @@ pub(super) async fn handle(
         }
     };
     if version >= 4 {
-        let coordinators = request.coordinator_keys.iter().map(of).collect();
+        // Here Kafka's messages are empty.
+        let silent = |found: Coordinator| Coordinator {
+            error_message: Some(Text::default()),
+            ..found
+        };
+        let coordinators = request.coordinator_keys.iter().map(of).map(silent);
         return FindCoordinatorResponse {
-            coordinators,
+            coordinators: coordinators.collect(),
             ..Default::default()
         };
     }
     let found = of(&request.key);
+    let message = found.error_message;
     FindCoordinatorResponse {
         error_code: found.error_code,
-        error_message: found.error_message,
+        error_message: Some(message.unwrap_or_else(|| Text::from("NONE"))),
         node_id: found.node_id,
         host: found.host,
         port: found.port,

@@ -17,6 +17,14 @@ pub(super) async fn handle(
         producer_epoch: -1,
         ..Default::default()
     };
+    let (has_id, has_epoch) = (request.producer_id != -1, request.producer_epoch != -1);
+    let nameless = request
+        .transactional_id
+        .as_ref()
+        .is_some_and(|id| id.is_empty());
+    if has_id != has_epoch || nameless {
+        return failed(ErrorCode::INVALID_REQUEST);
+    }
     if request.transactional_id.is_some() {
         // Transactions are not offered yet; this code makes clients say so at once instead of trying again.
         return failed(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);

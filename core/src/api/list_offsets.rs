@@ -36,15 +36,24 @@ pub(super) async fn handle(
             .filter(|index| !seen.insert(*index))
             .collect();
         let mut partitions = Vec::with_capacity(topic.partitions.len());
+        let mut told = BTreeSet::new();
         for partition in topic.partitions {
-            let name = if twice.contains(&partition.partition_index) {
+            let index = partition.partition_index;
+            let asked = if twice.contains(&index) {
+                // Told of once.
+                if !told.insert(index) {
+                    continue;
+                }
                 Err(ErrorCode::INVALID_REQUEST)
             } else {
-                topics::partition(found, partition.partition_index)
+                // Whether there is such a question comes before whether there is such a partition.
+                query(version, partition.timestamp)
+                    .ok_or(ErrorCode::UNSUPPORTED_VERSION)
+                    .and_then(|query| Ok((topics::partition(found, index)?, query)))
             };
-            partitions.push(match name {
-                Ok(name) => ask(context, version, name, &partition).await,
-                Err(error) => failed(partition.partition_index, error),
+            partitions.push(match asked {
+                Ok((name, query)) => ask(context, name, &partition, query).await,
+                Err(error) => failed(index, error),
             });
         }
         response.topics.push(ListOffsetsTopicResponse {
@@ -53,6 +62,20 @@ pub(super) async fn handle(
         });
     }
     response
+}
+
+/// `None`: no such question in this version.
+fn query(version: i16, timestamp: i64) -> Option<OffsetQuery> {
+    Some(match (timestamp, version) {
+        (-1, _) => OffsetQuery::Latest,
+        (-2, _) => OffsetQuery::Earliest,
+        (-3, 7..) => OffsetQuery::MaxTimestamp,
+        // Nothing is tiered: all there is is local.
+        (-4, 8..) => OffsetQuery::Earliest,
+        (-5, 9..) => OffsetQuery::LatestTiered,
+        (timestamp @ 0.., _) => OffsetQuery::AtOrAfter(timestamp),
+        _ => return None,
+    })
 }
 
 fn failed(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionResponse {
@@ -65,21 +88,11 @@ fn failed(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionRe
 
 async fn ask(
     context: &Context,
-    version: i16,
     name: TopicPartition,
     partition: &ListOffsetsPartition,
+    query: OffsetQuery,
 ) -> ListOffsetsPartitionResponse {
     let index = partition.partition_index;
-    let query = match (partition.timestamp, version) {
-        (-1, _) => OffsetQuery::Latest,
-        (-2, _) => OffsetQuery::Earliest,
-        (-3, 7..) => OffsetQuery::MaxTimestamp,
-        // Nothing is tiered: all there is is local.
-        (-4, 8..) => OffsetQuery::Earliest,
-        (-5, 9..) => OffsetQuery::LatestTiered,
-        (timestamp @ 0.., _) => OffsetQuery::AtOrAfter(timestamp),
-        _ => return failed(index, ErrorCode::UNSUPPORTED_VERSION),
-    };
     let believed = partition.current_leader_epoch;
     let shard: &std::rc::Rc<Shard> = &context.shard;
     let started = shard

@@ -13,11 +13,14 @@ use uuid::Uuid;
 
 use super::Context;
 use super::errors::{create_topic_error, partition_error};
+use crate::controller::error::CreateTopicError;
 use crate::controller::topic_name;
 use crate::controller::topics::auto_create_topic;
-use crate::metadata::image::MetadataImage;
 use crate::metadata::topic::Topic;
 use crate::shard::Shard;
+
+/// The first version that asks for topics by their ids.
+const BY_ID: i16 = 12;
 
 /// Topics that one request may create by asking for them.
 const AUTO_CREATED_MAX: usize = 100;
@@ -34,6 +37,11 @@ pub(super) async fn handle(
     version: i16,
     request: MetadataRequest,
 ) -> MetadataResponse {
+    // The fields for ids are two versions older than their meaning.
+    let by_id = |topic: &MetadataRequestTopic| topic.name.is_none() || !topic.topic_id.is_nil();
+    if version < BY_ID && request.topics.iter().flatten().any(by_id) {
+        return refused(request.topics);
+    }
     let node = &context.shard.node;
     // Version 0 has no null: there an empty list means all.
     let wanted = request
@@ -85,6 +93,20 @@ pub(super) async fn handle(
     }
 }
 
+fn refused(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataResponse {
+    let topics = topics.into_iter().flatten();
+    let failed = |topic: MetadataRequestTopic| MetadataTopic {
+        error_code: ErrorCode::INVALID_REQUEST,
+        name: topic.name,
+        topic_id: topic.topic_id,
+        ..Default::default()
+    };
+    MetadataResponse {
+        topics: topics.map(failed).collect(),
+        ..Default::default()
+    }
+}
+
 async fn find_or_create(
     context: &Context,
     wanted: MetadataRequestTopic,
@@ -92,6 +114,13 @@ async fn find_or_create(
     created: &mut usize,
     operations: bool,
 ) -> MetadataTopic {
+    let failed = |name: Option<Text>, topic_id, error_code| MetadataTopic {
+        error_code,
+        name,
+        topic_id,
+        topic_authorized_operations: authorized(operations),
+        ..Default::default()
+    };
     let image = Arc::clone(&context.shard.image.borrow());
     let Some(name) = wanted.name else {
         return match image.topic(TopicId(wanted.topic_id)) {
@@ -102,32 +131,23 @@ async fn find_or_create(
     if let Some(topic) = image.topic_named(&name) {
         return describe(context, topic, operations);
     }
-    if topic_name::validate(&name).is_err() {
-        return failed(Some(name), Uuid::nil(), ErrorCode::INVALID_TOPIC_EXCEPTION);
-    }
-    if !may_create || *created >= AUTO_CREATED_MAX {
-        return failed(
-            Some(name),
-            Uuid::nil(),
-            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        );
-    }
-    *created += 1;
-    match create(context, name.to_string()).await {
-        Ok(image) => match image.topic_named(&name) {
-            Some(topic) => describe(context, topic, operations),
-            // Deleted again in the same moment.
-            None => failed(
-                Some(name),
-                Uuid::nil(),
-                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-            ),
-        },
-        Err(error) => failed(Some(name), Uuid::nil(), error),
-    }
+    let error = if topic_name::validate(&name).is_err() {
+        ErrorCode::INVALID_TOPIC_EXCEPTION
+    } else if may_create && *created < AUTO_CREATED_MAX {
+        *created += 1;
+        match create(context, name.to_string()).await {
+            // Told of when it is asked for again, as Kafka does: who looks whether a topic is gone is not told of the one that
+            // its question made.
+            Ok(()) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            Err(error) => error,
+        }
+    } else {
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+    };
+    failed(Some(name), Uuid::nil(), error)
 }
 
-async fn create(context: &Context, name: String) -> Result<Arc<MetadataImage>, ErrorCode> {
+async fn create(context: &Context, name: String) -> Result<(), ErrorCode> {
     let shard = &context.shard;
     let id = TopicId(Uuid::new_v4());
     let created = shard
@@ -137,22 +157,17 @@ async fn create(context: &Context, name: String) -> Result<Arc<MetadataImage>, E
         .await
         .map_err(|error| partition_error(&error))?;
     match created {
-        Ok(_) => Ok(Arc::clone(&shard.image.borrow())),
-        // Somebody else asked for it in the same moment.
-        Err(crate::controller::error::CreateTopicError::Exists(_)) => {
-            Ok(Arc::clone(&shard.image.borrow()))
-        }
+        // Or somebody else asked for it in the same moment.
+        Ok(_) | Err(CreateTopicError::Exists(_)) => Ok(()),
         Err(error) => Err(create_topic_error(&error)),
     }
 }
 
-fn failed(name: Option<Text>, topic_id: Uuid, error_code: ErrorCode) -> MetadataTopic {
-    // Versions below 12 have no null name; an empty one says the same there.
-    MetadataTopic {
-        error_code,
-        name,
-        topic_id,
-        ..Default::default()
+fn authorized(operations: bool) -> i32 {
+    if operations {
+        TOPIC_OPERATIONS
+    } else {
+        i32::MIN
     }
 }
 
@@ -180,11 +195,7 @@ fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic
         topic_id: topic.id.0,
         is_internal: topic_name::is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: if operations {
-            TOPIC_OPERATIONS
-        } else {
-            i32::MIN
-        },
+        topic_authorized_operations: authorized(operations),
     }
 }
 

@@ -9,7 +9,21 @@ use crate::coordinator::group::request::SyncRequest;
 use crate::coordinator::group::response::Response;
 use crate::shard::mailbox::Lane;
 
-pub(super) async fn handle(context: &Context, request: SyncGroupRequest) -> SyncGroupResponse {
+/// The first version that says which protocol the member believes was chosen, and must (KIP-559).
+const WITH_PROTOCOL: i16 = 5;
+
+pub(super) async fn handle(
+    context: &Context,
+    version: i16,
+    request: SyncGroupRequest,
+) -> SyncGroupResponse {
+    let without = request.protocol_type.is_none() || request.protocol_name.is_none();
+    if version >= WITH_PROTOCOL && without {
+        return SyncGroupResponse {
+            error_code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+            ..Default::default()
+        };
+    }
     let group_id = request.group_id.to_string();
     let synced = ask(context, Lane::Read, &group_id, move |token, asked| {
         let (coordinator, time, out) = asked;

@@ -178,10 +178,18 @@ pub enum DeleteTopicError {
     UnknownName,
     /// UNKNOWN_TOPIC_ID (100).
     UnknownId,
+    /// INVALID_REQUEST (42): a name and an id, which could be two topics.
+    NameAndId,
+    /// INVALID_REQUEST (42).
+    NeitherNameNorId,
     /// TOPIC_DELETION_DISABLED (73), INVALID_REQUEST (42) below version 3.
     Disabled,
     /// INVALID_REQUEST (42).
-    Duplicate,
+    DuplicateName,
+    /// INVALID_REQUEST (42).
+    DuplicateId,
+    /// INVALID_REQUEST (42): its id is given as well.
+    NameOfGivenId,
 }
 
 impl fmt::Display for DeleteTopicError {
@@ -190,7 +198,13 @@ impl fmt::Display for DeleteTopicError {
             Self::UnknownName => "This server does not host this topic-partition.",
             Self::UnknownId => "This server does not host this topic ID.",
             Self::Disabled => "Topic deletion is disabled.",
-            Self::Duplicate => "Duplicate topic name or topic id.",
+            Self::NameAndId => "You may not specify both topic name and topic id.",
+            Self::NeitherNameNorId => "Neither topic name nor id were specified.",
+            Self::DuplicateName => "Duplicate topic name.",
+            Self::DuplicateId => "Duplicate topic id.",
+            Self::NameOfGivenId => {
+                "The provided topic name maps to an ID that was already supplied."
+            }
         })
     }
 }
@@ -469,10 +483,10 @@ pub enum UpdateFeatureError {
     Negative { feature: String, level: i16 },
     /// INVALID_UPDATE_VERSION (95).
     DowngradeNotAllowed { feature: String, level: i16 },
+    /// INVALID_UPDATE_VERSION (95).
+    UnknownUpgradeType { feature: String, level: i16 },
     /// INVALID_REQUEST (42).
     Duplicate { feature: String },
-    /// INVALID_REQUEST (42).
-    UnknownUpgradeType(i8),
 }
 
 impl fmt::Display for UpdateFeatureError {
@@ -480,7 +494,7 @@ impl fmt::Display for UpdateFeatureError {
         let invalid = |formatter: &mut fmt::Formatter<'_>, feature: &str, level: i16, why: &str| {
             write!(
                 formatter,
-                "Invalid update version {level} for feature {feature}. {why}"
+                "The update failed for all features since the following feature had an error: Invalid update version {level} for feature {feature}. {why}"
             )
         };
         match self {
@@ -513,11 +527,14 @@ impl fmt::Display for UpdateFeatureError {
                 *level,
                 "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
             ),
+            Self::UnknownUpgradeType { feature, level } => invalid(
+                formatter,
+                feature,
+                *level,
+                "The controller does not support the given upgrade type.",
+            ),
             Self::Duplicate { feature } => {
                 write!(formatter, "Feature {feature} is in the request twice.")
-            }
-            Self::UnknownUpgradeType(upgrade_type) => {
-                write!(formatter, "Unknown upgrade type {upgrade_type}.")
             }
         }
     }

@@ -112,7 +112,7 @@ fn check(
 ) -> Result<Option<MetadataRecord>, UpdateFeatureError> {
     let (feature, level) = (update.feature.clone(), update.level);
     if !(1..=3).contains(&update.upgrade_type) {
-        return Err(UpdateFeatureError::UnknownUpgradeType(update.upgrade_type));
+        return Err(UpdateFeatureError::UnknownUpgradeType { feature, level });
     }
     let Some(known) = supported().find(|known| known.name == feature) else {
         return Err(UpdateFeatureError::Unsupported { feature, level });
@@ -187,7 +187,10 @@ mod tests {
             update("metadata.version", 26, 1),
             "only supports versions 25-25",
         );
-        check_refused(update("metadata.version", 25, 9), "Unknown upgrade type 9");
+        check_refused(
+            update("metadata.version", 25, 9),
+            "does not support the given upgrade type",
+        );
         let twice = [
             update("metadata.version", 25, 1),
             update("metadata.version", 25, 1),

@@ -150,10 +150,13 @@ pub fn auto_create_topic(
 }
 
 /// How a client names a topic to be deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TopicReference {
     Name(String),
     Id(TopicId),
+    /// Refused, since they could be two topics.
+    NameAndId(String, TopicId),
+    Nothing,
 }
 
 /// What became of one topic of a request.
@@ -165,24 +168,34 @@ pub struct DeleteTopicResult {
     pub outcome: Result<(String, TopicId), DeleteTopicError>,
 }
 
-/// One result for each topic of the request, in its order.
+/// One result for each topic of the request, in its order. What is given twice is deleted not at all, and told of once.
 pub fn delete_topics(
     topics: &[TopicReference],
     image: &MetadataImage,
     config: &BrokerConfig,
 ) -> Decision<Vec<DeleteTopicResult>> {
-    let mut deleted = BTreeSet::new();
+    let mut given = BTreeSet::new();
+    let twice: BTreeSet<_> = topics
+        .iter()
+        .filter(|topic| !given.insert(*topic))
+        .collect();
+    let mut told = BTreeSet::new();
+    // A name that is given beside its id, wherever in the request that is, loses to it.
+    let ids = topics.iter().filter(|topic| !twice.contains(topic));
+    let ids: BTreeSet<TopicId> = ids
+        .filter_map(|topic| match topic {
+            TopicReference::Id(id) => Some(*id),
+            _ => None,
+        })
+        .collect();
     let mut records = Vec::new();
-    let response = topics.iter().map(|reference| {
+    let once = topics.iter().filter(|topic| told.insert(*topic));
+    let response = once.map(|reference| {
         let outcome = if config.delete_topic_enable {
-            find(reference, image)
+            find(reference, twice.contains(reference), &ids, image)
         } else {
             Err(DeleteTopicError::Disabled)
         };
-        let outcome = outcome.and_then(|(name, id)| match deleted.insert(id) {
-            true => Ok((name, id)),
-            false => Err(DeleteTopicError::Duplicate),
-        });
         if let Ok((_, id)) = outcome {
             records.push(MetadataRecord::TopicDeleted { id });
         }
@@ -197,12 +210,23 @@ pub fn delete_topics(
 
 fn find(
     reference: &TopicReference,
+    is_twice: bool,
+    ids: &BTreeSet<TopicId>,
     image: &MetadataImage,
 ) -> Result<(String, TopicId), DeleteTopicError> {
     let topic = match reference {
-        TopicReference::Name(name) => image
-            .topic_named(name)
-            .ok_or(DeleteTopicError::UnknownName)?,
+        TopicReference::NameAndId(..) => return Err(DeleteTopicError::NameAndId),
+        TopicReference::Nothing => return Err(DeleteTopicError::NeitherNameNorId),
+        TopicReference::Name(_) if is_twice => return Err(DeleteTopicError::DuplicateName),
+        TopicReference::Id(_) if is_twice => return Err(DeleteTopicError::DuplicateId),
+        TopicReference::Name(name) => {
+            let topic = image.topic_named(name);
+            let topic = topic.ok_or(DeleteTopicError::UnknownName)?;
+            if ids.contains(&topic.id) {
+                return Err(DeleteTopicError::NameOfGivenId);
+            }
+            topic
+        }
         TopicReference::Id(id) => image.topic(*id).ok_or(DeleteTopicError::UnknownId)?,
     };
     Ok((topic.name.as_ref().to_owned(), topic.id))

@@ -141,6 +141,28 @@ fn item_47_every_key_tells_its_value_source_type_and_what_it_means() {
 }
 
 #[test]
+fn item_47_an_empty_list_of_keys_asks_for_all() {
+    let mut bench = Bench::new(&[]);
+    let name = bench.topic.clone();
+    let all = describe(&mut bench, TOPIC, &name).configs.len();
+    for version in [1, 4] {
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: TOPIC,
+                resource_name: Text::from(name.clone()),
+                configuration_keys: Some(Vec::new()),
+            }],
+            ..Default::default()
+        };
+        let answer: DescribeConfigsResponse =
+            bench
+                .connection
+                .call(ApiKey::DescribeConfigs, version, &request);
+        assert_eq!(answer.results[0].configs.len(), all);
+    }
+}
+
+#[test]
 fn item_47_resources_that_are_not_there() {
     let mut bench = Bench::new(&[]);
     let mut error = |kind, name: &str| describe(&mut bench, kind, name).error_code;

@@ -303,6 +303,21 @@ fn sync(bench: &mut Bench, group: &str, member: &ClassicMember) -> SyncGroupResp
     bench.connection.call(ApiKey::SyncGroup, 3, &request)
 }
 
+#[test]
+fn item_54_who_syncs_says_which_protocol_was_chosen() {
+    let mut bench = Bench::new(&[]);
+    let group = fresh_name("group");
+    let member = stable_member(&mut bench, &group);
+    let request = SyncGroupRequest {
+        group_id: Text::from(group),
+        generation_id: member.generation,
+        member_id: Text::from(member.id.clone()),
+        ..Default::default()
+    };
+    let answer: SyncGroupResponse = bench.connection.call(ApiKey::SyncGroup, 5, &request);
+    assert_eq!(answer.error_code, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+}
+
 fn classic_heartbeat(bench: &mut Bench, group: &str, member: &str, generation: i32) -> ErrorCode {
     let request = HeartbeatRequest {
         group_id: Text::from(group.to_owned()),

@@ -258,6 +258,38 @@ fn elect(bench: &mut Bench, partitions: Option<Vec<(&str, Vec<i32>)>>) -> ElectL
 }
 
 #[test]
+fn an_election_of_another_type_is_refused_by_partition() {
+    let mut bench = Bench::new(&[]);
+    let request = ElectLeadersRequest {
+        election_type: 7,
+        topic_partitions: Some(vec![TopicPartitions {
+            topic: Text::from(bench.topic.clone()),
+            partitions: vec![0],
+        }]),
+        timeout_ms: 30_000,
+    };
+    let answer: ElectLeadersResponse = bench.connection.call(ApiKey::ElectLeaders, 2, &request);
+    assert_eq!(answer.error_code, ErrorCode::INVALID_REQUEST);
+    let result = &answer.replica_election_results[0].partition_result[0];
+    assert_eq!(result.error_code, ErrorCode::INVALID_REQUEST);
+}
+
+#[test]
+fn a_page_cannot_begin_behind_all_that_is_asked_for() {
+    let mut bench = Bench::new(&[]);
+    let topic = bench.topic.clone();
+    for (topic_name, partition_index) in [("zzz", 0), (topic.as_str(), -1)] {
+        let cursor = Cursor {
+            topic_name: Text::from(topic_name.to_owned()),
+            partition_index,
+        };
+        let page = page(&mut bench, &[&topic], 10, Some(cursor));
+        assert_eq!(page.topics[0].error_code, ErrorCode::INVALID_REQUEST);
+        assert!(page.topics[0].partitions.is_empty());
+    }
+}
+
+#[test]
 fn a_leader_that_leads_needs_no_election() {
     let mut bench = Bench::new(&[]);
     let topic = bench.topic.clone();

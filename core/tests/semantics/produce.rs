@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use rinka_net::wire::ErrorCode;
+use rinka_net::wire::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use rinka_storage::record_batch::{self, RecordBatchHeader};
 
 use super::*;
@@ -242,6 +243,26 @@ fn idempotent(id: i64, epoch: i16, sequence: i32, records: usize) -> Bytes {
         builder.append(now(), None, Some(b"value"));
     }
     builder.build()
+}
+
+#[test]
+fn item_24_an_id_and_its_epoch_are_given_both_or_not_at_all() {
+    let mut bench = Bench::new(&[]);
+    let mut ask = |producer_id, producer_epoch, transactional_id: Option<&'static str>| {
+        let request = InitProducerIdRequest {
+            transactional_id: transactional_id.map(Text::from),
+            transaction_timeout_ms: 1000,
+            producer_id,
+            producer_epoch,
+        };
+        let answer: InitProducerIdResponse =
+            bench.connection.call(ApiKey::InitProducerId, 4, &request);
+        answer.error_code
+    };
+    assert_eq!(ask(-1, -1, None), ErrorCode::NONE);
+    assert_eq!(ask(5, -1, None), ErrorCode::INVALID_REQUEST);
+    assert_eq!(ask(-1, 5, None), ErrorCode::INVALID_REQUEST);
+    assert_eq!(ask(-1, -1, Some("")), ErrorCode::INVALID_REQUEST);
 }
 
 #[test]

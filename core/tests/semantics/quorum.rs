@@ -2,6 +2,7 @@
 
 use rinka_net::wire::ErrorCode;
 use rinka_net::wire::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use rinka_net::wire::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use rinka_net::wire::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, PartitionRequest, TopicRequest,
 };
@@ -98,6 +99,24 @@ fn update(
     bench
         .connection
         .call(ApiKey::UpdateFeatures, version, &request)
+}
+
+#[test]
+fn an_endpoint_of_another_type_is_not_this_one() {
+    let mut bench = Bench::new(&[]);
+    for (endpoint_type, expected) in [
+        (1, ErrorCode::NONE),
+        (2, ErrorCode::MISMATCHED_ENDPOINT_TYPE),
+        (9, ErrorCode::UNSUPPORTED_ENDPOINT_TYPE),
+    ] {
+        let request = DescribeClusterRequest {
+            endpoint_type,
+            ..Default::default()
+        };
+        let answer: DescribeClusterResponse =
+            bench.connection.call(ApiKey::DescribeCluster, 1, &request);
+        assert_eq!(answer.error_code, expected, "{endpoint_type}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use rinka_net::wire::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
 };
+use rinka_net::wire::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use rinka_net::wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 
 use super::*;
@@ -110,7 +111,96 @@ fn item_42_an_unknown_topic_is_told_by_topic() {
 }
 
 #[test]
-fn item_43_operations_that_were_not_asked_for_are_the_smallest_number() {
+fn item_42_a_topic_made_on_demand_is_told_of_when_it_is_asked_for_again() {
+    let settings = BrokerSettings::new("node").with("auto.create.topics.enable", "true");
+    let broker = Broker::start(settings);
+    let mut connection = Connection::open(broker.bootstrap());
+    let name = fresh_name("on-demand");
+    let mut ask = |allow_auto_topic_creation| {
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(Text::from(name.clone())),
+                ..Default::default()
+            }]),
+            allow_auto_topic_creation,
+            ..Default::default()
+        };
+        let answer: MetadataResponse = connection.call(ApiKey::Metadata, 9, &request);
+        answer.topics[0].error_code
+    };
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    assert_eq!(ask(false), unknown);
+    assert_eq!(ask(true), unknown);
+    let made = eventually(|| ask(false), |answer| *answer == ErrorCode::NONE);
+    assert_eq!(made, ErrorCode::NONE);
+}
+
+#[test]
+fn item_42_topics_are_asked_for_by_id_from_version_12_on() {
+    let mut bench = Bench::new(&[]);
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            topic_id: uuid::Uuid::from_u128(7),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    };
+    let mut ask = |version| {
+        let answer: MetadataResponse = bench.connection.call(ApiKey::Metadata, version, &request);
+        answer.topics[0].error_code
+    };
+    assert_eq!(ask(11), ErrorCode::INVALID_REQUEST);
+    assert_eq!(ask(12), ErrorCode::UNKNOWN_TOPIC_ID);
+}
+
+#[test]
+fn topics_are_not_deleted_when_it_is_not_clear_which() {
+    let mut bench = Bench::new(&[]);
+    let topic = bench.topic.clone();
+    let id = metadata(&mut bench, 12, Some(&[&topic])).topics[0].topic_id;
+    let state = |name: Option<&str>, topic_id| DeleteTopicState {
+        name: name.map(|name| Text::from(name.to_owned())),
+        topic_id,
+    };
+    let nil = uuid::Uuid::nil();
+    for topics in [
+        vec![state(Some(&topic), id)],
+        vec![state(None, nil)],
+        vec![state(Some(&topic), nil), state(Some(&topic), nil)],
+        vec![state(None, id), state(None, id)],
+    ] {
+        let request = DeleteTopicsRequest {
+            topics,
+            timeout_ms: 30_000,
+            ..Default::default()
+        };
+        let answer: DeleteTopicsResponse = bench.connection.call(ApiKey::DeleteTopics, 6, &request);
+        let [refused] = &answer.responses[..] else {
+            panic!("one answer: {answer:?}");
+        };
+        assert_eq!(refused.error_code, ErrorCode::INVALID_REQUEST);
+    }
+    let answer = metadata(&mut bench, 12, Some(&[&topic]));
+    assert_eq!(answer.topics[0].error_code, ErrorCode::NONE);
+}
+
+#[test]
+fn item_43_operations_that_were_asked_for_are_told_of_what_is_not_there_too() {
+    let mut bench = Bench::new(&[]);
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            name: Some(Text::from("never-made")),
+            ..Default::default()
+        }]),
+        include_topic_authorized_operations: true,
+        ..Default::default()
+    };
+    let answer: MetadataResponse = bench.connection.call(ApiKey::Metadata, 9, &request);
+    assert!(answer.topics[0].topic_authorized_operations > 0);
+}
+
+#[test]
+fn item_43_operations_that_were_not_were_not_asked_for_are_the_smallest_number() {
     let mut bench = Bench::new(&[]);
     let topic = bench.topic.clone();
     let answer = metadata(&mut bench, 9, Some(&[&topic]));

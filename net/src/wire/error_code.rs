@@ -81,7 +81,7 @@ error_codes! {
     39 INVALID_REPLICA_ASSIGNMENT "Replica assignment is invalid.";
     40 INVALID_CONFIG "Configuration is invalid.";
     41 NOT_CONTROLLER "This is not the correct controller for this cluster.";
-    42 INVALID_REQUEST "This most likely occurs because of a request being malformed by the client or sent to an incompatible broker.";
+    42 INVALID_REQUEST "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.";
     43 UNSUPPORTED_FOR_MESSAGE_FORMAT "The message format version on the broker does not support the request.";
     44 POLICY_VIOLATION "Request parameters do not satisfy the configured policy.";
     45 OUT_OF_ORDER_SEQUENCE_NUMBER "The broker received an out of order sequence number.";

@@ -318,6 +318,12 @@ fn topics_are_deleted_by_name_and_id() {
         by_name("b"),
         by_name("x"),
         TopicReference::Id(id(9)),
+        by_name("c"),
+        by_name("c"),
+        TopicReference::Id(id(8)),
+        TopicReference::Id(id(8)),
+        TopicReference::NameAndId("c".to_owned(), created(&image, "c").id),
+        TopicReference::Nothing,
     ];
     let config = BrokerConfig::default();
     let decision = delete_topics(&requests, &image, &config);
@@ -331,9 +337,13 @@ fn topics_are_deleted_by_name_and_id() {
         [
             Ok("a".to_owned()),
             Ok("b".to_owned()),
-            Err(DeleteTopicError::Duplicate),
+            Err(DeleteTopicError::NameOfGivenId),
             Err(DeleteTopicError::UnknownName),
             Err(DeleteTopicError::UnknownId),
+            Err(DeleteTopicError::DuplicateName),
+            Err(DeleteTopicError::DuplicateId),
+            Err(DeleteTopicError::NameAndId),
+            Err(DeleteTopicError::NeitherNameNorId),
         ]
     );
     replay_decided(&mut image, &decision.records);
