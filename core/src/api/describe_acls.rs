@@ -6,7 +6,7 @@ use rinka_net::wire::{ErrorCode, Text};
 pub(super) fn handle(_request: &DescribeAclsRequest) -> DescribeAclsResponse {
     DescribeAclsResponse {
         error_code: ErrorCode::SECURITY_DISABLED,
-        error_message: Some(Text::from("No Authorizer is configured.")),
+        error_message: Some(Text::from("No Authorizer is configured on the broker")),
         ..Default::default()
     }
 }

@@ -76,7 +76,8 @@ async fn ask(
         (-3, 7..) => OffsetQuery::MaxTimestamp,
         // Nothing is tiered: all there is is local.
         (-4, 8..) => OffsetQuery::Earliest,
-        (-5, 9..) => OffsetQuery::LatestTiered,
+        // ... and nothing waits to be: both are answered with no offset.
+        (-5, 9..) | (-6, 11..) => OffsetQuery::LatestTiered,
         (timestamp @ 0.., _) => OffsetQuery::AtOrAfter(timestamp),
         _ => return failed(index, ErrorCode::UNSUPPORTED_VERSION),
     };
