@@ -82,9 +82,9 @@ fn filter(components: &[ComponentData]) -> Result<Filter, (ErrorCode, String)> {
             "user" => "user",
             "client-id" => "client-id",
             "ip" => "ip",
-            "" => return refuse("Unexpected empty filter component entity type".to_owned()),
+            "" => return refuse("Invalid empty entity type.".to_owned()),
             other => {
-                let message = format!("Custom entity type {other} not supported");
+                let message = format!("Unsupported entity type {other}");
                 return Err((ErrorCode::UNSUPPORTED_VERSION, message));
             }
         };
@@ -107,13 +107,13 @@ fn filter(components: &[ComponentData]) -> Result<Filter, (ErrorCode, String)> {
         };
         if filter.insert(entity_type, wanted).is_some() {
             return refuse(format!(
-                "Duplicate {entity_type} filter component entity type"
+                "Entity type {entity_type} cannot appear more than once in the filter."
             ));
         }
     }
     if filter.contains_key("ip") && filter.len() > 1 {
         return refuse(
-            "Invalid entity filter component combination, IP filter component should not be used with user or clientId filter component."
+            "Invalid entity filter component combination. IP filter component should not be used with user or clientId filter component."
                 .to_owned(),
         );
     }

@@ -72,7 +72,8 @@ fn query(version: i16, timestamp: i64) -> Option<OffsetQuery> {
         (-3, 7..) => OffsetQuery::MaxTimestamp,
         // Nothing is tiered: all there is is local.
         (-4, 8..) => OffsetQuery::Earliest,
-        (-5, 9..) => OffsetQuery::LatestTiered,
+        // ... and nothing waits to be: both are answered with no offset.
+        (-5, 9..) | (-6, 11..) => OffsetQuery::LatestTiered,
         (timestamp @ 0.., _) => OffsetQuery::AtOrAfter(timestamp),
         _ => return None,
     })

@@ -56,6 +56,18 @@ pub(super) async fn handle(
                 .map(|topic| describe(context, topic, operations))
                 .collect()
         }
+        // As soon as one topic is asked for by its id, ids count and names do not: Kafka's own client sends an empty name beside each.
+        Some(wanted) if wanted.iter().any(|topic| !topic.topic_id.is_nil()) => {
+            let image = Arc::clone(&context.shard.image.borrow());
+            wanted
+                .iter()
+                .filter(|topic| !topic.topic_id.is_nil())
+                .map(|topic| match image.topic(TopicId(topic.topic_id)) {
+                    Some(topic) => describe(context, topic, operations),
+                    None => failed(None, topic.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
+                })
+                .collect()
+        }
         Some(wanted) => {
             let may_create =
                 request.allow_auto_topic_creation && node.config.auto_create_topics_enable;
@@ -123,10 +135,8 @@ async fn find_or_create(
     };
     let image = Arc::clone(&context.shard.image.borrow());
     let Some(name) = wanted.name else {
-        return match image.topic(TopicId(wanted.topic_id)) {
-            Some(topic) => describe(context, topic, operations),
-            None => failed(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
-        };
+        // Neither a name nor an id.
+        return failed(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID);
     };
     if let Some(topic) = image.topic_named(&name) {
         return describe(context, topic, operations);

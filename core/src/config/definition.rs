@@ -40,6 +40,8 @@ pub enum Allowed {
     BetweenDoubles(f64, f64),
     /// The text, or each element of the list, is one of these.
     OneOf(&'static [&'static str]),
+    /// As `OneOf`, and the list may be empty.
+    NoneOrSomeOf(&'static [&'static str]),
     /// `*`, or `partition:broker` pairs: the form of the replication throttles.
     ThrottledReplicas,
 }
@@ -138,15 +140,17 @@ impl Definition {
             (Allowed::AtLeast(min), Value::Number(number)) if *number < min => {
                 Err(format!("Value must be at least {min}"))
             }
-            (Allowed::Between(min, max), Value::Number(number))
-                if !(min..=max).contains(number) =>
-            {
-                Err(format!("Value must be between {min} and {max}"))
+            (Allowed::Between(min, _), Value::Number(number)) if *number < min => {
+                Err(format!("Value must be at least {min}"))
             }
-            (Allowed::BetweenDoubles(min, max), Value::Double(number))
-                if !(min..=max).contains(number) =>
-            {
-                Err(format!("Value must be between {min} and {max}"))
+            (Allowed::Between(_, max), Value::Number(number)) if *number > max => {
+                Err(format!("Value must be no more than {max}"))
+            }
+            (Allowed::BetweenDoubles(min, _), Value::Double(number)) if *number < min => {
+                Err(format!("Value must be at least {min}"))
+            }
+            (Allowed::BetweenDoubles(_, max), Value::Double(number)) if *number > max => {
+                Err(format!("Value must be no more than {max}"))
             }
             (Allowed::OneOf(choices), Value::Text(text)) if !choices.contains(&text.as_str()) => {
                 Err(format!("String must be one of: {}", choices.join(", ")))
@@ -156,11 +160,16 @@ impl Definition {
             {
                 Err(format!("String must be one of: {}", choices.join(", ")))
             }
+            (Allowed::NoneOrSomeOf(choices), Value::List(list))
+                if !list.iter().all(|e| choices.contains(&e.as_str())) =>
+            {
+                Err(format!("String must be one of: {}", choices.join(", ")))
+            }
             (Allowed::ThrottledReplicas, Value::List(list)) if !are_throttled_replicas(list) => {
-                Err(
-                    "Must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],..."
-                        .to_owned(),
-                )
+                Err(format!(
+                    "{} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                    self.key
+                ))
             }
             _ => Ok(()),
         }
@@ -272,7 +281,7 @@ mod tests {
             Double,
             Allowed::BetweenDoubles(0.0, 1.0),
             "1.5",
-            Err("Invalid value 1.5 for configuration k: Value must be between 0 and 1"),
+            Err("Invalid value 1.5 for configuration k: Value must be no more than 1"),
         );
         check(
             List,
@@ -281,6 +290,18 @@ mod tests {
             Err(
                 "Invalid value compact, purge for configuration k: String must be one of: compact, delete",
             ),
+        );
+        check(
+            List,
+            Allowed::NoneOrSomeOf(&["compact", "delete"]),
+            "",
+            Ok(Value::List(Vec::new())),
+        );
+        check(
+            Int,
+            Allowed::Between(1, 17),
+            "99",
+            Err("Invalid value 99 for configuration k: Value must be no more than 17"),
         );
         check(
             Password,

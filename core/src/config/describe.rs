@@ -5,7 +5,7 @@
 use super::broker::BrokerConfig;
 use super::broker_keys::{self, DEFINITIONS};
 use super::definition::{ConfigType, Definition};
-use super::dynamic::is_dynamic;
+use super::dynamic::{is_dynamic, is_shown_when_set};
 use super::group::{self, GroupOverrides};
 use super::topic::{TopicOverrides, effective};
 use super::topic_keys::{KEYS, TopicKey};
@@ -111,8 +111,12 @@ pub fn describe_group(overrides: &GroupOverrides, broker: &BrokerConfig) -> Vec<
 /// Every broker key.
 #[must_use]
 pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    let is_shown = |definition: &&Definition| {
+        !is_shown_when_set(definition.key) || broker.explicit(definition.key).is_some()
+    };
     DEFINITIONS
         .iter()
+        .filter(is_shown)
         .map(|definition| {
             let synonyms = broker_synonyms(definition, broker);
             let first = synonyms.first();
@@ -142,7 +146,7 @@ fn topic_entry(
         source: ConfigSource::DynamicTopic,
     });
     // First what was set, whichever key it was set by; then the defaults: so the first one is the one that counts.
-    let (mut set, defaults): (Vec<_>, Vec<_>) = topic_key
+    let (mut set, mut defaults): (Vec<_>, Vec<_>) = topic_key
         .synonyms
         .iter()
         .filter_map(|synonym| broker_keys::definition(synonym.key))
@@ -150,6 +154,11 @@ fn topic_entry(
         .partition(|synonym| synonym.source != ConfigSource::Default);
     // Stable: of one source the key that counts most stays first.
     set.sort_by_key(|synonym| synonym.source as i8);
+    // A default of a lesser key (log.retention.hours) is shown behind what was set, as in Kafka, and not alone.
+    let first_key = topic_key.synonyms.first().map(|synonym| synonym.key);
+    if set.is_empty() {
+        defaults.retain(|synonym| Some(synonym.name) == first_key);
+    }
     let synonyms: Vec<_> = own.into_iter().chain(set).chain(defaults).collect();
     ConfigEntry {
         name: definition.key,
@@ -248,6 +257,7 @@ mod tests {
             "",
             &[],
         );
+        check(&entry(&entries, "segment.ms"), "604800000", &[]);
         check(
             &entry(&entries, "cleanup.policy"),
             "delete",

@@ -19,6 +19,8 @@ const DYNAMIC: &[&str] = &[
 /// Those that Kafka's tools set while a broker runs, and that nothing here listens to.
 const DYNAMIC_WITHOUT_EFFECT: &[&str] = &[
     "background.threads",
+    "follower.replication.throttled.rate",
+    "leader.replication.throttled.rate",
     "log.cleaner.backoff.ms",
     "log.cleaner.dedupe.buffer.size",
     "log.cleaner.io.buffer.load.factor",
@@ -31,6 +33,7 @@ const DYNAMIC_WITHOUT_EFFECT: &[&str] = &[
     "num.network.threads",
     "num.recovery.threads.per.data.dir",
     "num.replica.fetchers",
+    "replica.alter.log.dirs.io.max.bytes.per.second",
     "sasl.kerberos.kinit.cmd",
     "sasl.kerberos.min.time.before.relogin",
     "sasl.kerberos.principal.to.local.rules",
@@ -54,6 +57,17 @@ pub fn is_dynamic(key: &str) -> bool {
     DYNAMIC.contains(&key)
         || DYNAMIC_WITHOUT_EFFECT.contains(&key)
         || KEYS.iter().any(|topic_key| is_first(topic_key.synonyms))
+}
+
+/// Whether a broker shows the key only once it is set, as Kafka does with the throttles that tools set for a while.
+#[must_use]
+pub fn is_shown_when_set(key: &str) -> bool {
+    matches!(
+        key,
+        "follower.replication.throttled.rate"
+            | "leader.replication.throttled.rate"
+            | "replica.alter.log.dirs.io.max.bytes.per.second"
+    )
 }
 
 /// What is known of a broker's key.

@@ -109,7 +109,7 @@ impl fmt::Display for InvalidConfig {
                 "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
             ),
             Self::TieredStorage => formatter.write_str(
-                "Tiered storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
             ),
         }
     }
@@ -384,7 +384,7 @@ mod tests {
             ],
             "conflict topic config setting min.compaction.lag.ms (2) > max.compaction.lag.ms (1)",
         );
-        check_refused(&[("remote.storage.enable", "true")], "Tiered storage");
+        check_refused(&[("remote.storage.enable", "true")], "Tiered Storage");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Holds data only: what the keys come to is computed in `topic`.
 
 use super::broker_keys::{ACKS, CLEANUP_POLICIES, COMPRESSION_TYPES, TIMESTAMP_TYPES};
-use super::definition::Allowed::{Any, AtLeast, Between, OneOf};
+use super::definition::Allowed::{Any, AtLeast, Between, NoneOrSomeOf, OneOf};
 use super::definition::ConfigType::{Boolean, Double, Int, List, Long};
 use super::definition::{Allowed, ConfigType, Definition, Effect};
 
@@ -97,7 +97,7 @@ const fn inert(
 /// In the order of the alphabet, as Kafka's tools print them; one line per key, however long.
 #[rustfmt::skip]
 pub(super) static KEYS: &[TopicKey] = &[
-    key("cleanup.policy", List, "delete", OneOf(CLEANUP_POLICIES), &[same("log.cleanup.policy")], "Whether old segments are deleted, compacted, or both."),
+    key("cleanup.policy", List, "delete", NoneOrSomeOf(CLEANUP_POLICIES), &[same("log.cleanup.policy")], "Whether old segments are deleted, compacted, or both; empty: neither."),
     key("compression.gzip.level", Int, "-1", Between(-1, 9), &[same("compression.gzip.level")], "The level when compression.type is gzip."),
     key("compression.lz4.level", Int, "9", Between(1, 17), &[same("compression.lz4.level")], "The level when compression.type is lz4."),
     key("compression.type", TEXT, "producer", OneOf(COMPRESSION_TYPES), &[same("compression.type")], "How batches are compressed in the log; producer: as they came."),

@@ -251,10 +251,8 @@ impl Keys<'_> {
                 continue;
             }
             let value = match change {
+                // Kafka takes the removal of what is not there, a key that does not exist among it.
                 ConfigChange::Delete => {
-                    if (self.is_list)(key).is_none() && !after.contains_key(key) {
-                        return Err((self.unknown)(key));
-                    }
                     after.remove(key);
                     continue;
                 }
@@ -279,12 +277,13 @@ impl Keys<'_> {
         append: bool,
         overrides: &ConfigTexts,
     ) -> Result<String, AlterConfigsError> {
-        let current = (self.current)(key, overrides).ok_or_else(|| (self.unknown)(key))?;
         if (self.is_list)(key) != Some(true) {
             return Err(AlterConfigsError::NotAList {
                 key: key.to_owned(),
+                operation: if append { "APPEND" } else { "SUBTRACT" },
             });
         }
+        let current = (self.current)(key, overrides).ok_or_else(|| (self.unknown)(key))?;
         Ok(topic::edit_list(&current, elements, append))
     }
 }

@@ -273,7 +273,10 @@ pub enum AlterConfigsError {
     /// INVALID_CONFIG (40) for a key that does not exist, else INVALID_REQUEST (42).
     InvalidBroker(InvalidBrokerConfig),
     /// INVALID_CONFIG (40).
-    NotAList { key: String },
+    NotAList {
+        key: String,
+        operation: &'static str,
+    },
     /// INVALID_REQUEST (42).
     NullValue(String),
     /// INVALID_REQUEST (42).
@@ -302,7 +305,10 @@ impl fmt::Display for InvalidBrokerConfig {
         match self {
             Self::UnknownKey(key) => write!(formatter, "Unknown broker config name: {key}"),
             Self::NotDynamic(key) => {
-                write!(formatter, "Cannot update these configs dynamically: {key}")
+                write!(
+                    formatter,
+                    "Cannot update these configs dynamically: [{key}]"
+                )
             }
             Self::Value(error) => error.fmt(formatter),
             Self::Together(problem) => formatter.write_str(problem),
@@ -318,9 +324,9 @@ impl fmt::Display for AlterConfigsError {
             Self::Invalid(error) => error.fmt(formatter),
             Self::InvalidGroup(error) => error.fmt(formatter),
             Self::InvalidBroker(error) => error.fmt(formatter),
-            Self::NotAList { key } => write!(
+            Self::NotAList { key, operation } => write!(
                 formatter,
-                "Can't APPEND or SUBTRACT to key {key} because its type is not LIST."
+                "Can't {operation} to key {key} because its type is not LIST."
             ),
             Self::NullValue(key) => write!(formatter, "Null value not supported for : {key}"),
             Self::DuplicateKey(key) => {
@@ -374,14 +380,14 @@ impl fmt::Display for AlterQuotaError {
             }
             Self::EmptyName(entity_type) => write!(formatter, "Empty {entity_type} not supported"),
             Self::AddressWithOthers => formatter.write_str(
-                "Invalid quota entity combination, IP entity should not be combined with User or ClientId",
+                "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId",
             ),
             Self::InvalidAddress(address) => {
                 write!(formatter, "{address} is not a valid IP or resolvable host.")
             }
             Self::UnknownKey(key) => write!(formatter, "Invalid configuration key {key}"),
             Self::Limit { key } => {
-                write!(formatter, "Quota {key} must be a finite number greater than 0")
+                write!(formatter, "Quota {key} must be greater than 0")
             }
             Self::Fraction { key } => write!(formatter, "{key} cannot be a fractional value."),
             Self::TooManyEntities => formatter.write_str("Too many entities have a quota."),

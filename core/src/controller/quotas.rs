@@ -215,7 +215,7 @@ mod tests {
         check_refused(
             &[("ip", None), ("user", None)],
             &rate,
-            "IP entity should not be combined",
+            "IP entity shouldnot be combined",
         );
         check_refused(
             &[("ip", Some("nowhere"))],
@@ -232,7 +232,7 @@ mod tests {
             check_refused(
                 &[("user", None)],
                 &[(PRODUCER_BYTE_RATE, Some(bad))],
-                "finite number greater than 0",
+                "must be greater than 0",
             );
         }
         check_refused(

@@ -236,6 +236,13 @@ fn item_47_keys_change_one_by_one() {
     let less = vec![config("cleanup.policy", SUBTRACT, Some("delete"))];
     assert_eq!(change(&mut bench, TOPIC, &topic, less), ErrorCode::NONE);
     is("cleanup.policy", "compact", OF_TOPIC, &mut bench, &topic);
+    // Neither deleted nor compacted; and what does not exist is easily taken back.
+    let last = vec![
+        config("cleanup.policy", SUBTRACT, Some("compact")),
+        config("colour", DELETE, None),
+    ];
+    assert_eq!(change(&mut bench, TOPIC, &topic, last), ErrorCode::NONE);
+    is("cleanup.policy", "", OF_TOPIC, &mut bench, &topic);
 }
 
 #[test]
@@ -396,12 +403,12 @@ fn item_47_a_running_broker_is_configured_by_itself_and_with_all_others() {
     of_topic(&mut bench, ("60000", DEFAULT));
     // Nothing here listens to it, and tools set it all the same.
     let relogin = "sasl.kerberos.min.time.before.relogin";
-    for operation in [
-        config(relogin, SET, Some("58000")),
-        config(relogin, DELETE, None),
-    ] {
-        let answer = change(&mut bench, BROKER, "1", vec![operation]);
-        assert_eq!(answer, ErrorCode::NONE);
+    let throttle = "leader.replication.throttled.rate";
+    for key in [relogin, throttle] {
+        for operation in [config(key, SET, Some("58000")), config(key, DELETE, None)] {
+            let answer = change(&mut bench, BROKER, "1", vec![operation]);
+            assert_eq!(answer, ErrorCode::NONE, "{key}");
+        }
     }
     for (name, key, text) in [
         ("1", "node.id", "2"),

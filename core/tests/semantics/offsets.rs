@@ -77,6 +77,19 @@ fn item_40_offsets_are_found_by_mark_and_by_time_inside_a_batch() {
 }
 
 #[test]
+fn item_40_nothing_is_tiered_nor_waits_to_be() {
+    let mut bench = Bench::new(&[]);
+    bench.produce(batch(3));
+    for (version, timestamp) in [(9, -5), (11, -6)] {
+        let answer = list(&mut bench, version, &[timestamp]).remove(0);
+        assert_eq!(answer.error_code, ErrorCode::NONE);
+        assert_eq!((answer.offset, answer.timestamp), (-1, -1));
+    }
+    let early = list(&mut bench, 10, &[-6]).remove(0);
+    assert_eq!(early.error_code, ErrorCode::UNSUPPORTED_VERSION);
+}
+
+#[test]
 fn item_40_a_partition_named_twice_is_an_invalid_request() {
     let mut bench = Bench::new(&[]);
     let answers = list(&mut bench, 5, &[-1, -2]);

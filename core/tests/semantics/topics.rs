@@ -200,7 +200,35 @@ fn item_43_operations_that_were_asked_for_are_told_of_what_is_not_there_too() {
 }
 
 #[test]
-fn item_43_operations_that_were_not_were_not_asked_for_are_the_smallest_number() {
+fn item_09_topics_are_found_by_their_ids_whatever_name_stands_beside() {
+    let mut bench = Bench::new(&[]);
+    let topic = bench.topic.clone();
+    let id = metadata(&mut bench, 12, Some(&[&topic])).topics[0].topic_id;
+    let unknown = uuid::Uuid::from_u128(7);
+    // Kafka's own client leaves the name empty; others send none.
+    for name in [Some(Text::from("")), None] {
+        let wanted = |topic_id| MetadataRequestTopic {
+            topic_id,
+            name: name.clone(),
+        };
+        let request = MetadataRequest {
+            topics: Some(vec![wanted(id), wanted(unknown)]),
+            ..Default::default()
+        };
+        let answer: MetadataResponse = bench.connection.call(ApiKey::Metadata, 12, &request);
+        assert_eq!(answer.topics.len(), 2);
+        let of = |id| {
+            let found = answer.topics.iter().find(|found| found.topic_id == id);
+            let found = found.expect("told of by its id");
+            (found.error_code, found.name.as_deref())
+        };
+        assert_eq!(of(id), (ErrorCode::NONE, Some(&*topic)));
+        assert_eq!(of(unknown), (ErrorCode::UNKNOWN_TOPIC_ID, None));
+    }
+}
+
+#[test]
+fn item_43_operations_that_were_not_asked_for_are_the_smallest_number() {
     let mut bench = Bench::new(&[]);
     let topic = bench.topic.clone();
     let answer = metadata(&mut bench, 9, Some(&[&topic]));

@@ -96,7 +96,7 @@ macro_rules! api_keys {
 api_keys! {
     Produce = 0, versions 3 to 13, flexible 9, served;
     Fetch = 1, versions 4 to 17, flexible 12, served;
-    ListOffsets = 2, versions 1 to 10, flexible 6, served;
+    ListOffsets = 2, versions 1 to 11, flexible 6, served;
     Metadata = 3, versions 0 to 13, flexible 9, served;
     OffsetCommit = 8, versions 2 to 10, flexible 8, served;
     OffsetFetch = 9, versions 1 to 10, flexible 6, served;

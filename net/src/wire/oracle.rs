@@ -159,7 +159,11 @@ where
 }
 
 /// Requests that the oracle lacks at their last version; each has bytes made by hand in its file.
-const BY_HAND: &[(ApiKey, i16)] = &[(ApiKey::OffsetCommit, 10), (ApiKey::OffsetFetch, 10)];
+const BY_HAND: &[(ApiKey, i16)] = &[
+    (ApiKey::ListOffsets, 11),
+    (ApiKey::OffsetCommit, 10),
+    (ApiKey::OffsetFetch, 10),
+];
 
 fn check<Ours, Theirs>(api: ApiKey, versions: VersionRange, seed: u64)
 where

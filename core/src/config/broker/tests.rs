@@ -140,7 +140,7 @@ fn overrides_win_and_the_last_one_most() {
 fn errors_name_key_value_and_range() {
     check_refused(
         "rinka.spin.us=2000",
-        "Invalid value 2000 for configuration rinka.spin.us: Value must be between 0 and 1000",
+        "Invalid value 2000 for configuration rinka.spin.us: Value must be no more than 1000",
     );
     check_refused("rinka.journal.bytes=1000", "between 67108864 and");
     check_refused("rinka.ack=maybe", "must be one of: flushed, written");

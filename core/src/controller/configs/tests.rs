@@ -92,6 +92,16 @@ fn keys_change_one_by_one() {
         )],
         Ok(&[("cleanup.policy", "compact")]),
     );
+    check(
+        &[("cleanup.policy", "delete")],
+        &[(
+            "cleanup.policy",
+            ConfigChange::Subtract(Some("delete".to_owned())),
+        )],
+        Ok(&[("cleanup.policy", "")]),
+    );
+    // What is not there is easily taken away.
+    check(&[], &[("colour", ConfigChange::Delete)], Ok(&[]));
 }
 
 #[test]
@@ -118,12 +128,9 @@ fn one_bad_change_spoils_all() {
         Err("duplicate config keys: retention.ms"),
     );
     check(
-        &[("cleanup.policy", "delete")],
-        &[(
-            "cleanup.policy",
-            ConfigChange::Subtract(Some("delete".to_owned())),
-        )],
-        Err("must be one of: compact, delete"),
+        &[],
+        &[("colour", ConfigChange::Append(Some("red".to_owned())))],
+        Err("Can't APPEND to key colour because its type is not LIST."),
     );
 }
 
@@ -230,7 +237,7 @@ fn what_a_running_broker_cannot_be_given() {
         here(),
         "node.id",
         "7",
-        "Cannot update these configs dynamically: node.id",
+        "Cannot update these configs dynamically: [node.id]",
     );
     check_refused(
         here(),
