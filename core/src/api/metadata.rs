@@ -64,7 +64,10 @@ pub(super) async fn handle(
                 .filter(|topic| !topic.topic_id.is_nil())
                 .map(|topic| match image.topic(TopicId(topic.topic_id)) {
                     Some(topic) => describe(context, topic, operations),
-                    None => failed(None, topic.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
+                    None => {
+                        let unknown = ErrorCode::UNKNOWN_TOPIC_ID;
+                        failed(None, topic.topic_id, unknown, operations)
+                    }
                 })
                 .collect()
         }
@@ -119,6 +122,21 @@ fn refused(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataResponse {
     }
 }
 
+fn failed(
+    name: Option<Text>,
+    topic_id: Uuid,
+    error_code: ErrorCode,
+    operations: bool,
+) -> MetadataTopic {
+    MetadataTopic {
+        error_code,
+        name,
+        topic_id,
+        topic_authorized_operations: authorized(operations),
+        ..Default::default()
+    }
+}
+
 async fn find_or_create(
     context: &Context,
     wanted: MetadataRequestTopic,
@@ -126,13 +144,7 @@ async fn find_or_create(
     created: &mut usize,
     operations: bool,
 ) -> MetadataTopic {
-    let failed = |name: Option<Text>, topic_id, error_code| MetadataTopic {
-        error_code,
-        name,
-        topic_id,
-        topic_authorized_operations: authorized(operations),
-        ..Default::default()
-    };
+    let failed = |name, topic_id, error| failed(name, topic_id, error, operations);
     let image = Arc::clone(&context.shard.image.borrow());
     let Some(name) = wanted.name else {
         // Neither a name nor an id.
