@@ -28,7 +28,8 @@ pub(super) fn handle(
         .map(|resource| {
             let described = describe(context, resource);
             let (error_code, error_message, entries) = match described {
-                Ok(entries) => (ErrorCode::NONE, Some(Text::default()), entries),
+                // Empty and not null, as Kafka has it: clients show and compare it.
+                Ok(entries) => (ErrorCode::NONE, Some(Text::from("")), entries),
                 Err((code, message)) => (code, Some(Text::from(message)), Vec::new()),
             };
             // An empty list means all, as null does: clients without a null send it.

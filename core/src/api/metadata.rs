@@ -48,7 +48,7 @@ pub(super) async fn handle(
         .topics
         .filter(|topics| version > 0 || !topics.is_empty());
     let operations = request.include_topic_authorized_operations;
-    let topics = match wanted {
+    let mut topics: Vec<MetadataTopic> = match wanted {
         None => {
             let image = Arc::clone(&context.shard.image.borrow());
             image
@@ -84,6 +84,12 @@ pub(super) async fn handle(
             topics
         }
     };
+    if operations {
+        // Kafka tells what would be allowed of topics that are not there, too.
+        for topic in &mut topics {
+            topic.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+    }
     let rack = node.config.rack.clone().map(Text::from);
     MetadataResponse {
         brokers: node
