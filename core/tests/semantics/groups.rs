@@ -654,7 +654,8 @@ fn item_59_requests_of_the_newer_protocol_are_refused_by_kafkas_errors() {
         |described: &ConsumerGroupDescribeResponse| !described.groups[0].members.is_empty(),
     );
     let members = &described.groups[0].members;
-    assert_eq!((members.len(), &*members[0].member_id), (1, "b"));
+    assert_eq!(members.len(), 1, "{described:?}");
+    assert_eq!(&*members[0].member_id, "b");
     assert_eq!(members[0].instance_id.as_deref(), Some("fixed"));
     assert_eq!(
         described.groups[1].error_code,
