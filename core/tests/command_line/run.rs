@@ -154,11 +154,14 @@ pub(crate) fn shared() -> &'static str {
     static BROKER: OnceLock<(Broker, Option<Child>)> = OnceLock::new();
     let (broker, _) = BROKER.get_or_init(|| {
         let broker = Broker::start(BrokerSettings::new("node"));
-        // Nobody drops what is static: it must not outlive this process. The watcher's input ends with us, however we end.
+        // Nobody drops what is static: neither it nor its data must outlive this process. The watcher's input ends with us, however
+        // we end.
         let watcher = broker.can_be_killed().then(|| {
             let mut watcher = Command::new("sh");
             watcher
-                .args(["-c", &format!("read _; kill -9 {}", broker.process_id())])
+                .args(["-c", "read _; kill -9 \"$1\"; rm -rf \"$2\"", "watcher"])
+                .arg(broker.process_id().to_string())
+                .arg(broker.directory())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
