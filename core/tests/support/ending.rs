@@ -14,7 +14,7 @@ pub(crate) fn wait_within(child: &mut Child, within: Duration) -> Option<ExitSta
     std::thread::spawn(move || {
         // It stays a zombie, whose number nobody else is given, until it is waited for below.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while waitid(id.clone(), options) == Err(Errno::INTR) {}
+        while matches!(waitid(id.clone(), options), Err(Errno::INTR)) {}
         let _ = tell.send(());
     });
     told.recv_timeout(within).ok()?;
