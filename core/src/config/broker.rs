@@ -427,7 +427,11 @@ impl Collector {
         let parsed = listener::parse(&ListenerTexts {
             listeners: &self.list("listeners"),
             advertised: &self.list("advertised.listeners"),
-            security_protocol_map: &self.list("listener.security.protocol.map"),
+            security_protocol_map: &split_list(
+                &self
+                    .text("listener.security.protocol.map")
+                    .unwrap_or_default(),
+            ),
             controller_names: &self.list("controller.listener.names"),
         })
         .map_err(BrokerConfigError::Listener)?;
@@ -461,17 +465,17 @@ impl Collector {
     }
 
     fn data_dir(&self, warnings: &mut Vec<String>) -> Result<PathBuf, BrokerConfigError> {
-        let directories = self.list("log.dirs");
-        let (first, others) = match directories.split_first() {
-            Some((first, others)) => (first.clone(), others),
-            None => (self.text("log.dir").unwrap_or_default(), [].as_slice()),
+        let (key, directories) = match self.list("log.dirs") {
+            none if none.is_empty() => ("log.dir", self.list("log.dir")),
+            directories => ("log.dirs", directories),
         };
-        if first.is_empty() {
-            return Err(invalid("log.dir", "", "Must name a directory"));
-        }
+        let named = directories.split_first();
+        let (first, others) = named
+            .filter(|(first, _)| !first.is_empty())
+            .ok_or_else(|| invalid(key, "", "Must name a directory"))?;
         if !others.is_empty() {
             warnings.push(format!(
-                "only the first directory of log.dirs is used, {first}; not used: {}",
+                "only the first directory of {key} is used, {first}; not used: {}",
                 others.join(", ")
             ));
         }
@@ -484,7 +488,11 @@ impl Collector {
             enable: self.boolean("log.cleaner.enable"),
             backoff_ms: self.number("log.cleaner.backoff.ms"),
             dedupe_buffer_bytes: self.explicit_number("log.cleaner.dedupe.buffer.size"),
-            io_bytes_per_second_max: self.value(rate).map(|rate| rate.double()),
+            // The greatest number is how Kafka writes that there is no limit.
+            io_bytes_per_second_max: self
+                .value(rate)
+                .map(|rate| rate.double())
+                .filter(|rate| *rate < f64::MAX),
         }
     }
 

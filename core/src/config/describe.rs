@@ -8,7 +8,7 @@ use super::definition::{ConfigType, Definition};
 use super::dynamic::{is_dynamic, is_shown_when_set};
 use super::group::{self, GroupOverrides};
 use super::topic::{TopicOverrides, effective};
-use super::topic_keys::{KEYS, TopicKey};
+use super::topic_keys::{KEYS, Synonym, TopicKey};
 
 /// One key of a topic or broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn describe_group(overrides: &GroupOverrides, broker: &BrokerConfig) -> Vec<
         });
         let of_broker = broker_keys::definition(group_key.default);
         let of_broker = of_broker.into_iter();
-        let of_broker = of_broker.flat_map(|definition| broker_synonyms(definition, broker));
+        let of_broker = of_broker.flat_map(|definition| layers_of(definition, broker));
         let synonyms: Vec<_> = own.into_iter().chain(of_broker).collect();
         let first = synonyms.first();
         ConfigEntry {
@@ -118,7 +118,7 @@ pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
         .iter()
         .filter(is_shown)
         .map(|definition| {
-            let synonyms = broker_synonyms(definition, broker);
+            let synonyms = broker_synonyms(family(definition.key), definition.key, broker);
             let first = synonyms.first();
             ConfigEntry {
                 name: definition.key,
@@ -145,21 +145,10 @@ fn topic_entry(
         value: Some(value.clone()),
         source: ConfigSource::DynamicTopic,
     });
-    // First what was set, whichever key it was set by; then the defaults: so the first one is the one that counts.
-    let (mut set, mut defaults): (Vec<_>, Vec<_>) = topic_key
-        .synonyms
-        .iter()
-        .filter_map(|synonym| broker_keys::definition(synonym.key))
-        .flat_map(|definition| broker_synonyms(definition, broker))
-        .partition(|synonym| synonym.source != ConfigSource::Default);
-    // Stable: of one source the key that counts most stays first.
-    set.sort_by_key(|synonym| synonym.source as i8);
-    // A default of a lesser key (log.retention.hours) is shown behind what was set, as in Kafka, and not alone.
-    let first_key = topic_key.synonyms.first().map(|synonym| synonym.key);
-    if set.is_empty() {
-        defaults.retain(|synonym| Some(synonym.name) == first_key);
-    }
-    let synonyms: Vec<_> = own.into_iter().chain(set).chain(defaults).collect();
+    let of_broker = topic_key.synonyms.first().into_iter();
+    let of_broker =
+        of_broker.flat_map(|first| broker_synonyms(keys_of(topic_key.synonyms), first.key, broker));
+    let synonyms: Vec<_> = own.into_iter().chain(of_broker).collect();
     ConfigEntry {
         name: definition.key,
         value: Some(effective(topic_key, overrides, broker)),
@@ -174,8 +163,38 @@ fn topic_entry(
     }
 }
 
+/// The keys that can stand for this one and it for them, the one that counts most first: it alone for most.
+fn family(key: &'static str) -> Vec<&'static str> {
+    let has_it = |topic_key: &&TopicKey| topic_key.synonyms.iter().any(|known| known.key == key);
+    let found = KEYS.iter().find(has_it);
+    found.map_or_else(|| vec![key], |found| keys_of(found.synonyms))
+}
+
+fn keys_of(synonyms: &[Synonym]) -> Vec<&'static str> {
+    synonyms.iter().map(|synonym| synonym.key).collect()
+}
+
+/// What gives the broker's `key` its value, of all the keys of its `family`: first what was set, whichever key it was set by; then the
+/// defaults. As in Kafka (`ConfigHelper`) nothing is told that comes before the first word about `key` itself. So what
+/// `log.retention.hours` says is told where `log.retention.ms` is set as well, and alone it is no synonym of a topic's `retention.ms`.
+fn broker_synonyms(
+    family: Vec<&'static str>,
+    key: &str,
+    broker: &BrokerConfig,
+) -> Vec<ConfigSynonym> {
+    let (mut set, defaults): (Vec<_>, Vec<_>) = family
+        .into_iter()
+        .filter_map(broker_keys::definition)
+        .flat_map(|definition| layers_of(definition, broker))
+        .partition(|synonym| synonym.source != ConfigSource::Default);
+    // Stable: of one source the key that counts most stays first.
+    set.sort_by_key(|synonym| synonym.source as i8);
+    let all = set.into_iter().chain(defaults);
+    all.skip_while(|synonym| synonym.name != key).collect()
+}
+
 /// What was set while the broker ran, what the file or the command line says, then the default.
-fn broker_synonyms(definition: &'static Definition, broker: &BrokerConfig) -> Vec<ConfigSynonym> {
+fn layers_of(definition: &'static Definition, broker: &BrokerConfig) -> Vec<ConfigSynonym> {
     let shown = |text: &str| (!definition.is_sensitive()).then(|| text.to_owned());
     let set = broker
         .layers(definition.key)
@@ -244,13 +263,12 @@ mod tests {
                 ("log.segment.bytes", "1073741824", Default),
             ],
         );
+        // As Kafka 4.3.0 tells it: the value counts, and that it was set by hours is not told.
+        check(&entry(&entries, "retention.ms"), "7200000", &[]);
         check(
-            &entry(&entries, "retention.ms"),
-            "7200000",
-            &[
-                ("log.retention.hours", "2", StaticBroker),
-                ("log.retention.hours", "168", Default),
-            ],
+            &entry(&entries, "retention.bytes"),
+            "-1",
+            &[("log.retention.bytes", "-1", Default)],
         );
         check(
             &entry(&entries, "leader.replication.throttled.replicas"),
@@ -322,7 +340,12 @@ mod tests {
             &[&layers[..], &hours].concat(),
         );
         let of_broker = entry(&describe_broker(&broker), "log.retention.ms");
-        check(&of_broker, "7", &layers);
+        check(&of_broker, "7", &[&layers[..], &hours].concat());
+        check(
+            &entry(&describe_broker(&broker), "log.retention.hours"),
+            "2",
+            &hours,
+        );
         assert!(!of_broker.is_read_only);
         let defaults = describe_broker_defaults(&broker);
         assert_eq!(defaults.len(), 2);

@@ -1,6 +1,6 @@
 //! Which keys of a broker can be set while it runs, as in Kafka: the defaults of topics, limits of connections, a group's
-//! assignment interval, and a few that it
-//! takes without effect here.
+//! assignment interval, and a few that it takes without effect here. Not those of listeners and of TLS and SASL, which Kafka can
+//! change too: nothing would come of a change that asks for security.
 //!
 //! Decides about keys only; what a change comes to is decided by `controller`.
 
@@ -21,6 +21,10 @@ const DYNAMIC_WITHOUT_EFFECT: &[&str] = &[
     "background.threads",
     "follower.replication.throttled.rate",
     "leader.replication.throttled.rate",
+    "follower.fetch.last.tiered.offset.enable",
+    "group.coordinator.cached.buffer.max.bytes",
+    "group.share.assignment.interval.ms",
+    "group.streams.assignment.interval.ms",
     "log.cleaner.backoff.ms",
     "log.cleaner.dedupe.buffer.size",
     "log.cleaner.io.buffer.load.factor",
@@ -34,6 +38,15 @@ const DYNAMIC_WITHOUT_EFFECT: &[&str] = &[
     "num.recovery.threads.per.data.dir",
     "num.replica.fetchers",
     "replica.alter.log.dirs.io.max.bytes.per.second",
+    "remote.fetch.max.wait.ms",
+    "remote.list.offsets.request.timeout.ms",
+    "remote.log.index.file.cache.total.size.bytes",
+    "remote.log.manager.copier.thread.pool.size",
+    "remote.log.manager.copy.max.bytes.per.second",
+    "remote.log.manager.expiration.thread.pool.size",
+    "remote.log.manager.fetch.max.bytes.per.second",
+    "remote.log.manager.follower.thread.pool.size",
+    "remote.log.reader.threads",
     "sasl.kerberos.kinit.cmd",
     "sasl.kerberos.min.time.before.relogin",
     "sasl.kerberos.principal.to.local.rules",
@@ -44,6 +57,7 @@ const DYNAMIC_WITHOUT_EFFECT: &[&str] = &[
     "sasl.login.refresh.min.period.seconds",
     "sasl.login.refresh.window.factor",
     "sasl.login.refresh.window.jitter",
+    "share.coordinator.cached.buffer.max.bytes",
     "transaction.partition.verification.enable",
 ];
 

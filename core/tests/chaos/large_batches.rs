@@ -41,6 +41,7 @@ impl LargeBatches {
                     told.lock().expect("no panic while held").push(number);
                 }
                 number += 1;
+                // The load's own pace.
                 std::thread::sleep(PAUSE);
             }
         });

@@ -208,6 +208,7 @@ fn a_frozen_disk_holds_up_produce_and_nothing_else() {
         assert!(account.records_read() >= acked.len());
         let took = asked.elapsed();
         assert!(took < Duration::from_secs(5), "reads took {took:?}");
+        // So long the disk stands still.
         std::thread::sleep(Duration::from_secs(2));
         broker.assert_running();
     }
@@ -266,6 +267,7 @@ fn a_broker_that_is_stopped_for_seconds_goes_on() {
     for _ in 0..3 {
         hammer.wait_for_acks(1_000);
         signal(&broker, "STOP");
+        // So long it stands still.
         std::thread::sleep(Duration::from_secs(2));
         signal(&broker, "CONT");
     }
@@ -294,6 +296,7 @@ fn kills_during_recovery_and_segment_rolls_lose_nothing() {
         broker.kill9();
         for _ in 0..5 {
             broker.spawn();
+            // At any moment of it.
             std::thread::sleep(Duration::from_millis(random.below(120)));
             broker.kill9();
         }
@@ -338,6 +341,7 @@ fn a_topic_is_whole_or_gone_after_a_kill_during_its_deletion() {
         let deleting = std::thread::spawn(move || {
             try_to_delete_topic(&bootstrap, &name).is_ok_and(|e| e == 0)
         });
+        // At any moment of it.
         std::thread::sleep(Duration::from_micros(random.below(8_000)));
         broker.kill9();
         let acknowledged = deleting.join().expect("it does not panic");

@@ -91,7 +91,7 @@ impl SmallDisk {
             if unmounted.status.success() {
                 break;
             }
-            // The kernel ends the last operations of a killed process on its own time.
+            // The kernel ends the last operations of a killed process on its own time, and tells nobody.
             assert!(Instant::now() < deadline, "umount: {}", said(&unmounted));
             std::thread::sleep(Duration::from_millis(20));
         }

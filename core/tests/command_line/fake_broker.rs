@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -134,6 +134,8 @@ pub(crate) struct Member {
 pub(crate) struct FakeBroker {
     pub(crate) bootstrap: String,
     pub(crate) state: Arc<Mutex<State>>,
+    /// A request was answered.
+    answered: Arc<Condvar>,
 }
 
 impl FakeBroker {
@@ -142,12 +144,14 @@ impl FakeBroker {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let state = Arc::new(Mutex::new(state));
-        let shared = Arc::clone(&state);
+        let answered = Arc::new(Condvar::new());
+        let (shared, tells) = (Arc::clone(&state), Arc::clone(&answered));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut peer = Peer {
                     stream: stream.expect("accepted"),
                     state: Arc::clone(&shared),
+                    answered: Arc::clone(&tells),
                     port,
                     flexible,
                 };
@@ -157,7 +161,19 @@ impl FakeBroker {
         Self {
             bootstrap: format!("127.0.0.1:{port}"),
             state,
+            answered,
         }
+    }
+
+    /// Waits until requests have made it so.
+    pub(crate) fn wait_until(&self, what: &str, mut is_so: impl FnMut(&State) -> bool) {
+        let state = self.state.lock().expect("no panic while held");
+        let within = Duration::from_secs(30);
+        let waited = self
+            .answered
+            .wait_timeout_while(state, within, |state| !is_so(state));
+        let (_, waited) = waited.expect("no panic while held");
+        assert!(!waited.timed_out(), "never came to pass: {what}");
     }
 
     pub(crate) fn committed(&self, group: &str) -> BTreeMap<i32, i64> {
@@ -169,6 +185,7 @@ impl FakeBroker {
 struct Peer {
     stream: TcpStream,
     state: Arc<Mutex<State>>,
+    answered: Arc<Condvar>,
     port: u16,
     flexible: bool,
 }
@@ -204,6 +221,7 @@ impl Peer {
             assert!(version <= self.version_max(api), "{api} {version}");
             self.answer(api, version, header.correlation_id, reader)
         };
+        self.answered.notify_all();
         self.stream.write_all(&answer.concat()).ok()
     }
 
@@ -271,6 +289,7 @@ impl Peer {
                 drop(state);
                 if response.responses.is_empty() {
                     let wait = u64::try_from(request.max_wait_ms).expect("no negative wait");
+                    // As brokers do when nothing comes.
                     std::thread::sleep(Duration::from_millis(wait));
                 }
                 encode_response(api, version, correlation, &response)

@@ -323,14 +323,7 @@ fn a_member_rejoins_when_the_group_shares_out_anew_and_leaves_when_interrupted()
     let arguments = ["consume", TOPIC, "--group", "readers"];
     let mut running = Running::start(&broker.bootstrap, &arguments);
     running.wait_for("1:999\n");
-    let joined = |times: usize| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while broker.state.lock().expect("no panic while held").joins < times {
-            assert!(std::time::Instant::now() < deadline, "it does not join");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    };
-    joined(2);
+    broker.wait_until("it joins again", |state| state.joins >= 2);
     // It goes on where it was: what comes next is what is new.
     broker
         .state
@@ -439,6 +432,7 @@ fn a_member_gives_up_what_moves_commits_it_and_takes_over_what_is_left() {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(40);
     while members_with_one() < 2 {
         assert!(std::time::Instant::now() < deadline, "they do not share");
+        // Nobody tells of a rebalance: the group is described again.
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     produce_to_all(bootstrap, &topic, 2, 10..20);
@@ -511,25 +505,32 @@ fn a_member_moves_nobody_to_the_newer_protocol_unless_it_is_told_to() {
     let mut first = Running::start(bootstrap, &classic);
     first.wait_for("p0n9;");
     first.wait_for("p1n9;");
-    let kind = || {
+    let described = || {
         let described = rinka(
             bootstrap,
             &["group", "describe", &group, "--output", "json"],
         );
-        described.succeeded().json()[0]["kind"].clone()
+        described.succeeded().json()[0].clone()
+    };
+    let kind = || described()["kind"].clone();
+    // Looks again and again: nobody tells of a change of a group.
+    let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !is_so() {
+            assert!(std::time::Instant::now() < deadline, "not in time: {what}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     };
     let second = Running::start(bootstrap, &arguments[..4]);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    wait_until("two members", &|| {
+        described()["members"].as_array().map(Vec::len) == Some(2)
+    });
     assert_eq!(kind(), "classic");
     assert_eq!(second.interrupt(), 0);
     // Whoever says so moves them, and the member that is there already goes on.
     let newer = [&arguments[..], &["consumer"]].concat();
     let third = Running::start(bootstrap, &newer);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while kind() != "consumer" {
-        assert!(std::time::Instant::now() < deadline, "it is not moved");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until("it is moved", &|| kind() == "consumer");
     assert_eq!(third.interrupt(), 0);
     let left = std::time::Instant::now();
     produce_to_all(bootstrap, &topic, 2, 10..11);

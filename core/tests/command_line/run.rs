@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::support::broker::{Broker, BrokerSettings};
+use crate::support::ending::wait_within;
 
 /// Whatever takes longer hangs.
 const SECONDS_MAX: &str = "60";
@@ -135,14 +136,8 @@ impl Running {
             .status()
             .expect("there is a sh");
         assert!(sent.success(), "it ended before it was asked to");
-        let asked = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                break status;
-            }
-            assert!(asked.elapsed() < Duration::from_secs(20), "it goes on");
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        let ended = wait_within(&mut self.child, Duration::from_secs(20));
+        let status = ended.expect("it ends when it is asked to");
         status.code().expect("it ended by itself")
     }
 }
@@ -155,28 +150,24 @@ impl Drop for Running {
 }
 
 /// The broker that most tests of this suite share.
-#[expect(
-    clippy::zombie_processes,
-    reason = "the one that watches ends after this process, on purpose"
-)]
 pub(crate) fn shared() -> &'static str {
-    static BROKER: OnceLock<Broker> = OnceLock::new();
-    let broker = BROKER.get_or_init(|| {
+    static BROKER: OnceLock<(Broker, Option<Child>)> = OnceLock::new();
+    let (broker, _) = BROKER.get_or_init(|| {
         let broker = Broker::start(BrokerSettings::new("node"));
-        // Nobody drops what is static: it must not outlive this process.
-        if broker.can_be_killed() {
-            let (broker, us) = (broker.process_id(), std::process::id());
-            let watch =
-                format!("while kill -0 {us} 2>/dev/null; do sleep 1; done; kill -9 {broker}");
+        // Nobody drops what is static: neither it nor its data must outlive this process. The watcher's input ends with us, however
+        // we end.
+        let watcher = broker.can_be_killed().then(|| {
             let mut watcher = Command::new("sh");
             watcher
-                .args(["-c", &watch])
-                .stdin(Stdio::null())
+                .args(["-c", "read _; kill -9 \"$1\"; rm -rf \"$2\"", "watcher"])
+                .arg(broker.process_id().to_string())
+                .arg(broker.directory())
+                .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
-            let _ = watcher.spawn().expect("there is a sh");
-        }
-        broker
+            watcher.spawn().expect("there is a sh")
+        });
+        (broker, watcher)
     });
     broker.bootstrap()
 }

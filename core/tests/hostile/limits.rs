@@ -109,6 +109,7 @@ pub(crate) const ROWS: &[Row] = &[
                         }
                         Err(error) => error.kind() == ErrorKind::WouldBlock,
                     });
+                    // The pace of the trickle.
                     std::thread::sleep(Duration::from_millis(5));
                 }
             });
@@ -263,6 +264,7 @@ fn ends_unread(stage: &Stage, peer: &mut Peer) -> u64 {
     while peer.0.write(&[0]).is_ok() {
         assert!(Instant::now() < deadline, "still open");
         resident = resident.max(stage.resident_mib());
+        // The pace of the trickle.
         std::thread::sleep(Duration::from_millis(20));
     }
     resident

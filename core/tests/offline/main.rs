@@ -56,12 +56,30 @@ pub(crate) fn whole() -> &'static Path {
         load::fill(&broker);
         let ended = broker.terminate();
         assert!(ended.status.success(), "{ended:?}");
-        // Nobody drops what is static: one place for all runs.
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("offline-whole");
+        // Nobody drops what is static, and runs beside this one have a place of their own: the next run removes what ended ones left.
+        let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_left_over(parent);
+        let place = parent.join(format!("{WHOLE_PREFIX}{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&place);
         copy(broker.directory(), &place);
         place
     })
+}
+
+/// How the place of [`whole`] begins; the process id follows.
+const WHOLE_PREFIX: &str = "offline-whole-";
+
+/// Removes the places of processes that are not there any more.
+fn remove_left_over(parent: &Path) {
+    for entry in std::fs::read_dir(parent).expect("a directory").flatten() {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(WHOLE_PREFIX));
+        if owner.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A copy of [`whole`], to damage or to start a broker on.

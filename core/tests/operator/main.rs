@@ -34,7 +34,7 @@ fn batch(records: usize, value: &[u8]) -> Bytes {
     builder.build()
 }
 
-/// Looks again and again until it is so.
+/// Looks again and again until it is so: the admin port and the disk tell nothing by themselves.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + WITHIN;
     while !is_so() {

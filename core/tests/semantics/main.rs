@@ -132,7 +132,7 @@ impl Bench {
     }
 }
 
-/// Asks until the answer is as wanted: Kafka answers a change before every part of it knows.
+/// Asks until the answer is as wanted: Kafka answers a change before every part of it knows, and tells nobody when they do.
 fn eventually<T>(mut ask: impl FnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {

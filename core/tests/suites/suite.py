@@ -11,6 +11,7 @@ The broker is `rinka serve` on free ports and a temporary directory, unless the 
 
 import atexit
 import os
+import queue
 import random
 import shutil
 import signal
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -66,19 +66,30 @@ class Broker:
         for key, value in settings.items():
             value = value.format(port=port, controller_port=port + 1)
             command += ["--set", f"{key}={value}"]
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+        self.process = subprocess.Popen(
+            command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        told = queue.Queue()
+        threading.Thread(target=self.follow, args=(self.process.stdout, ready, told), daemon=True).start()
         # Also when somebody ends the suite.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         atexit.register(self.end)
-        deadline = time.monotonic() + READY_WITHIN_S
-        while ready not in self.log.read_text(errors="replace"):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the broker did not become ready:\n{self.log.read_text(errors='replace')}")
-            time.sleep(0.05)
+        try:
+            is_ready = told.get(timeout=READY_WITHIN_S)
+        except queue.Empty:
+            is_ready = False
+        if not is_ready:
+            sys.exit(f"the broker did not become ready:\n{self.log.read_text(errors='replace')}")
         return self
+
+    def follow(self, output, ready, told):
+        """Keeps what it prints, and tells whether it became ready: once it has, or when it ends."""
+        with open(self.log, "wb", buffering=0) as log:
+            for line in output:
+                log.write(line)
+                if ready in line.decode(errors="replace"):
+                    told.put(True)
+        told.put(False)
 
     def __exit__(self, *_):
         ended_by_itself = self.process is not None and self.process.poll() is not None

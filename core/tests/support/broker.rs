@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::ending::wait_within;
 use super::ports;
 
 /// The control needs about ten seconds on a quiet machine; Rinka's own promise is far below and asserted where it matters.
@@ -283,13 +284,11 @@ impl Broker {
 
     /// Waits until something else has ended it.
     pub(crate) fn wait_for_its_end(&mut self, within: Duration) -> ExitStatus {
-        let deadline = Instant::now() + within;
-        while self.is_running() {
-            assert!(Instant::now() < deadline, "it goes on");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let mut child = self.process.take().expect("it was there");
-        child.wait().expect("a child of ours")
+        let child = self.process.as_mut();
+        let child = child.expect("a broker that this suite started");
+        let status = wait_within(child, within).expect("it ends in time");
+        self.process = None;
+        status
     }
 
     /// Panics when it ended by itself.

@@ -33,7 +33,7 @@ pub(crate) fn find_coordinator(
     connection.call(ApiKey::FindCoordinator, 3, &request)
 }
 
-/// Waits until the group has a coordinator that answers, here.
+/// Waits until the group has a coordinator that answers, here. As clients do it: a broker does not tell when it has loaded a group.
 pub(crate) fn wait_for_coordinator(connection: &mut Connection, group: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {

@@ -2,7 +2,7 @@
 //! never installs a toolchain.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,9 @@ pub(crate) fn built(name: &str, sources: &Path, build: impl FnOnce(&Path)) -> Pa
         .expect("cargo's folder for tests lies in its target folder");
     let folder = target.join("clients").join(name);
     fs::create_dir_all(&folder).expect("the target folder can be written");
+    // One after the other, also where several processes test at once; it is let go of with the file.
+    let lock = File::create(folder.join("lock")).expect("the target folder can be written");
+    lock.lock().expect("the file system has locks");
     let stamp = folder.join("built-from");
     let fingerprint = fingerprint(name, sources);
     if fs::read_to_string(&stamp).is_ok_and(|found| found == fingerprint) {

@@ -204,6 +204,7 @@ fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + WITHIN;
     while !done() {
         assert!(Instant::now() < deadline, "never came to pass: {what}");
+        // Workers answer questions, and tell nothing by themselves.
         thread::sleep(POLL);
     }
 }

@@ -5,8 +5,9 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::support::ending::wait_within;
 use crate::support::kafka_jars::jars;
 use crate::support::toolchain::Absent;
 
@@ -82,14 +83,8 @@ impl Jvm {
 
     /// Waits until it has ended, by itself or because it was told to.
     pub(crate) fn wait_for_its_end(&mut self, within: Duration) -> ExitStatus {
-        let deadline = Instant::now() + within;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "{} goes on", self.name);
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let ended = wait_within(&mut self.child, within);
+        ended.unwrap_or_else(|| panic!("{} goes on", self.name))
     }
 }
 

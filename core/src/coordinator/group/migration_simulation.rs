@@ -125,6 +125,8 @@ fn settings() -> Settings {
         consumer: ConsumerGroupConfig {
             heartbeat_interval_ms: 3_000,
             session_timeout_ms: 10_000,
+            // The more assignments the more of what can go wrong; `consumer/simulation` has longer intervals too.
+            assignment_interval_ms: 0,
             ..ConsumerGroupConfig::default()
         },
     }

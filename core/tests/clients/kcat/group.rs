@@ -207,6 +207,7 @@ impl Group {
                 "committed {committed:?} of {:?}",
                 self.written
             );
+            // It answers questions, and tells nothing by itself.
             thread::sleep(Duration::from_millis(20));
         }
     }

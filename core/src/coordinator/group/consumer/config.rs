@@ -13,8 +13,8 @@ pub struct ConsumerGroupConfig {
     pub heartbeat_interval_ms: i32,
     /// `group.consumer.session.timeout.ms`: a member that is silent for this long is fenced. Milliseconds, default 45000.
     pub session_timeout_ms: i32,
-    /// `group.consumer.assignment.interval.ms`: so long after an assignment the next one waits for it. Milliseconds, default 0, where Kafka
-    /// has 1000: whoever joins within it has no partitions until its next heartbeat.
+    /// `group.consumer.assignment.interval.ms`: so long after an assignment the next one waits for it. Milliseconds, default 1000 (KIP-1263):
+    /// whoever joins within it has no partitions until its next heartbeat.
     pub assignment_interval_ms: i32,
     /// `group.consumer.max.size`: members of a group at most. Default 2147483647.
     pub members_max: usize,
@@ -34,7 +34,7 @@ impl Default for ConsumerGroupConfig {
         Self {
             heartbeat_interval_ms: 5_000,
             session_timeout_ms: 45_000,
-            assignment_interval_ms: 0,
+            assignment_interval_ms: 1_000,
             members_max: i32::MAX as usize,
             assignors: Assignor::ALL.to_vec(),
             migration_policy: MigrationPolicy::Bidirectional,
