@@ -140,6 +140,7 @@ fn item_42_topics_are_asked_for_by_id_from_version_12_on() {
     let mut bench = Bench::new(&[]);
     let request = MetadataRequest {
         topics: Some(vec![MetadataRequestTopic {
+            name: None,
             topic_id: uuid::Uuid::from_u128(7),
             ..Default::default()
         }]),
@@ -200,7 +201,7 @@ fn item_43_operations_that_were_asked_for_are_told_of_what_is_not_there_too() {
 }
 
 #[test]
-fn item_43_operations_that_were_not_were_not_asked_for_are_the_smallest_number() {
+fn item_43_operations_that_were_not_asked_for_are_the_smallest_number() {
     let mut bench = Bench::new(&[]);
     let topic = bench.topic.clone();
     let answer = metadata(&mut bench, 9, Some(&[&topic]));
