@@ -92,8 +92,10 @@ impl Shard {
             // The current epoch goes on, whether it has written anything yet or not.
             return Ok(Some((epoch, log.end())));
         }
-        // As Kafka has it: of an epoch beyond all known ones nothing is said, one before all of them ended where they begin.
-        if log.epochs.latest().is_none_or(|latest| epoch > latest) {
+        // As Kafka has it: of an epoch beyond all known ones nothing is said, nor of one that is none; one before all of them ended where
+        // they begin.
+        let is_none = epoch < LeaderEpoch(0);
+        if is_none || log.epochs.latest().is_none_or(|latest| epoch > latest) {
             return Ok(None);
         }
         let first = log.epochs.entries().first();

@@ -307,6 +307,7 @@ fn sync(bench: &mut Bench, group: &str, member: &ClassicMember) -> SyncGroupResp
 fn item_54_who_syncs_says_which_protocol_was_chosen() {
     let mut bench = Bench::new(&[]);
     let group = fresh_name("group");
+    wait_for_coordinator(&mut bench.connection, &group);
     let member = stable_member(&mut bench, &group);
     let request = SyncGroupRequest {
         group_id: Text::from(group),

@@ -132,6 +132,7 @@ fn item_41_epochs_end_where_the_log_says() {
     };
     assert_eq!(ask(0, -1), (ErrorCode::NONE, 0, 4));
     assert_eq!(ask(55, -1), (ErrorCode::NONE, -1, -1));
+    assert_eq!(ask(-1, -1), (ErrorCode::NONE, -1, -1));
     assert_eq!(ask(0, 9).0, ErrorCode::UNKNOWN_LEADER_EPOCH);
 }
 
