@@ -172,7 +172,7 @@ impl FakeBroker {
         let waited = self
             .answered
             .wait_timeout_while(state, within, |state| !is_so(state));
-        let (_, waited) = waited.expect("no panic while held");
+        let waited = waited.expect("no panic while held").1;
         assert!(!waited.timed_out(), "never came to pass: {what}");
     }
 
