@@ -142,7 +142,6 @@ fn item_42_topics_are_asked_for_by_id_from_version_12_on() {
         topics: Some(vec![MetadataRequestTopic {
             name: None,
             topic_id: uuid::Uuid::from_u128(7),
-            ..Default::default()
         }]),
         ..Default::default()
     };
