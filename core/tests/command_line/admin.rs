@@ -121,7 +121,7 @@ fn the_quorum_is_shown_with_who_is_behind() {
 #[test]
 fn a_leader_that_moved_is_looked_for_until_the_deadline() {
     check(|broker| {
-        let consume = ["consume", TOPIC, "--until", "end", "--timeout", "5"];
+        let consume = ["consume", TOPIC, "--until", "end", "--timeout", "30"];
         broker.state.lock().expect("no panic while held").moved = 3;
         let read = rinka(&broker.bootstrap, &consume).succeeded();
         assert_eq!(read.output.lines().count(), 10 + 20);
