@@ -142,7 +142,7 @@ fn errors_name_key_value_and_range() {
         "rinka.spin.us=2000",
         "Invalid value 2000 for configuration rinka.spin.us: Value must be no more than 1000",
     );
-    check_refused("rinka.journal.bytes=1000", "between 67108864 and");
+    check_refused("rinka.journal.bytes=1000", "at least 67108864");
     check_refused("rinka.ack=maybe", "must be one of: flushed, written");
     check_refused("num.partitions=0", "at least 1");
     check_refused("node.id=1\nbroker.id=2", "Must equal node.id");
