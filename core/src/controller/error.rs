@@ -100,11 +100,13 @@ impl fmt::Display for TooFewBrokers {
             "Unable to replicate the partition {replication_factor} time(s): "
         )?;
         if *all_fenced {
-            formatter.write_str("All brokers are currently fenced.")
+            formatter.write_str(
+                "All brokers are currently fenced, or have all their log directories cordoned.",
+            )
         } else {
             write!(
                 formatter,
-                "The target replication factor of {replication_factor} cannot be reached because only {broker_count} broker(s) are registered."
+                "The target replication factor of {replication_factor} cannot be reached because only {broker_count} broker(s) are registered or some brokers have all their log directories cordoned."
             )
         }
     }

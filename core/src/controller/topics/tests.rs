@@ -165,7 +165,7 @@ fn refusals_read_as_in_kafka() {
     check_refused(replicas(0), "must be larger than 0, or -1");
     check_refused(
         replicas(4),
-        "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached because only 3 broker(s) are registered.",
+        "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached because only 3 broker(s) are registered or some brokers have all their log directories cordoned.",
     );
     check_refused(manual("x", &[(0, &[])]), "empty replica list");
     check_refused(manual("x", &[(0, &[9])]), "includes broker 9, but no such");
