@@ -31,6 +31,9 @@ const SHRINK_MAX: f64 = 0.5;
 /// No more of a step's time counts: after a machine stood still for an hour it need not wait for ten.
 const COUNTED_MAX: Duration = Duration::from_secs(1);
 
+/// A shard without a commit for so long holds nobody up.
+const CALM: Duration = Duration::from_millis(100);
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -59,8 +62,10 @@ pub struct Pacing {
     share: f64,
     /// What was dirty when the last run began.
     dirty_bytes: u64,
-    /// The store had made so many commits when the last step ended.
+    /// The store had made so many commits when the last step ended,
     commits: u64,
+    /// and until then it counts as one that commits.
+    busy_until: Duration,
     /// No operation begins before: what the last steps took asks for as long a pause,
     due: Duration,
     /// and so does the rate.
@@ -79,6 +84,7 @@ impl Pacing {
             share: SHARE_MIN,
             dirty_bytes: 0,
             commits: 0,
+            busy_until: Duration::ZERO,
             due: Duration::ZERO,
             rate_due: Duration::ZERO,
             began: None,
@@ -108,13 +114,16 @@ impl Pacing {
     }
 
     /// The step that was under way is over; it read and wrote so many bytes, and the store has made so many commits by now. When there
-    /// was none since the step before, nobody is held up, and there is no pause.
+    /// was none for a while, nobody is held up, and there is no pause.
     pub fn on_step_end(&mut self, now: Duration, bytes: u64, commits: u64) {
         let Some(began) = self.began.take() else {
             return;
         };
         let took = now.saturating_sub(began).min(COUNTED_MAX);
         if std::mem::replace(&mut self.commits, commits) != commits {
+            self.busy_until = now + CALM;
+        }
+        if now < self.busy_until {
             self.due = self.due.max(now) + took.mul_f64(1.0 / self.share - 1.0);
         }
         if let Some(rate) = self.bytes_per_second_max {
@@ -165,9 +174,10 @@ mod tests {
         pacing.on_step_end(us(500), 1, 1);
         assert_eq!(pacing.next(us(500), false), Turn::At(us(1400)));
         assert_eq!(pacing.next(us(1400), false), Turn::Go);
-        // There was no commit meanwhile.
-        pacing.on_step_end(us(1500), 1, 1);
-        assert_eq!(pacing.next(us(1500), false), Turn::Go);
+        // There was no commit for a while.
+        let calm = us(500) + CALM;
+        pacing.on_step_end(calm, 1, 1);
+        assert_eq!(pacing.next(calm, false), Turn::Go);
     }
 
     #[test]
