@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -71,6 +72,8 @@ pub struct SegmentFiles<D: Disk> {
     new_directories: RefCell<BTreeMap<TopicPartition, Rc<D::File>>>,
     indexes: RefCell<FxHashMap<FileKey, (u64, Rc<OffsetIndex>)>>,
     read_ahead: ReadAhead,
+    /// When the last commit was, by the disk's clock.
+    committed: Cell<Option<Duration>>,
 }
 
 /// A file that was written.
@@ -152,6 +155,7 @@ impl<D: Disk> SegmentFiles<D> {
             new_directories: RefCell::default(),
             indexes: RefCell::default(),
             read_ahead: ReadAhead::default(),
+            committed: Cell::new(None),
         }
     }
 
@@ -310,6 +314,18 @@ impl<D: Disk> SegmentFiles<D> {
             .await;
         note();
         written.map(|()| parts)
+    }
+
+    /// A block is in the journal.
+    pub(crate) fn note_commit(&self) {
+        self.committed.set(Some(self.disk.clock()));
+    }
+
+    /// Whether somebody wrote in the last 100 ms, and will again: then the disk's queue is kept short.
+    pub(crate) fn are_beside_commits(&self) -> bool {
+        let clock = self.disk.clock();
+        let since = self.committed.get().map(|at| clock.saturating_sub(at));
+        since.is_some_and(|since| since < COMMITS_LATELY)
     }
 
     /// Closes files and forgets indexes that were not used since the last call.
@@ -595,6 +611,9 @@ async fn keep_what_follows(
     *last = merged.freeze();
     Ok(())
 }
+
+/// Who wrote so long ago is expected to write again.
+const COMMITS_LATELY: Duration = Duration::from_millis(100);
 
 /// A part of a file in memory.
 struct Window {

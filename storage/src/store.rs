@@ -406,6 +406,16 @@ impl<D: Disk> Store<D> {
         })
     }
 
+    /// How many reads of segments one reader should have under way at a time: what one waits for on the disk, the next uses. More would
+    /// keep the disk from those who write.
+    #[must_use]
+    pub fn reads_at_a_time(&self) -> usize {
+        match self.files.are_beside_commits() {
+            true => 2,
+            false => 4,
+        }
+    }
+
     /// Ends the block that fills: its bytes will not change any more and may be read and written to segments.
     fn seal(&self) {
         let mut filling = self.filling.borrow_mut();

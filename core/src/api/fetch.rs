@@ -337,10 +337,6 @@ async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: Option<usize>) -
     results
 }
 
-/// Reads of one fetch that are under way at a time: what one waits for on the disk, the next uses. More would keep the disk from those
-/// who write.
-const READS_AT_A_TIME: usize = 4;
-
 async fn read_here(
     shard: &Rc<Shard>,
     parts: Vec<ReadPart>,
@@ -358,7 +354,7 @@ async fn read_here(
             wanted += part.bytes_max;
             wanted <= left
         });
-        let count = within.take(READS_AT_A_TIME).count().max(1);
+        let count = within.take(shard.store.reads_at_a_time()).count().max(1);
         let (now, later) = parts.split_at(count);
         parts = later;
         let reads = now.iter().map(|part| {

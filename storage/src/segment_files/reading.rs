@@ -110,8 +110,10 @@ impl<D: Disk> SegmentFiles<D> {
             return;
         };
         let (position, end) = (u64::from(position), u64::from(segment.limit));
+        let beside_commits = self.are_beside_commits();
+        let length = window_bytes(bytes_max);
         self.read_ahead
-            .begin(key, file, position, window_bytes(bytes_max), end)
+            .begin(key, file, position, length, end, beside_commits)
             .await;
     }
 

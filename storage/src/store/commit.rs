@@ -88,6 +88,7 @@ impl<D: Disk> Committer<D> {
             .push_back(CachedBlock { bytes, logs });
         store.cached_bytes.set(store.cached_bytes.get() + bytes);
         store.commits.set(store.commits.get() + 1);
+        store.files.note_commit();
         store
             .journal_bytes
             .set(store.journal_bytes.get() + sealed.block.len() as u64);
