@@ -27,7 +27,7 @@ mod sip_hash;
 
 pub use choice::{CompactionConfig, Dirtiness, Group, Plan, plan};
 pub use key_map::{KEY_MAP_BYTES_MIN, KeyMap};
-pub use pacing::{HELD_MAX, Pacing, SHARE_MIN, Step, Turn};
+pub use pacing::{Pacing, Step, Turn};
 pub use rewrite::{Pass, Rewritten};
 
 #[cfg(test)]

@@ -168,6 +168,16 @@ pub fn aligned_buffer(capacity: usize) -> BytesMut {
     buffer
 }
 
+/// The same, but its first byte lies so far behind a multiple of [`BLOCK`] as `position` does.
+#[must_use]
+pub fn buffer_lying_as_at(position: usize, capacity: usize) -> BytesMut {
+    let lead = position % BLOCK;
+    let mut buffer = aligned_buffer(lead + capacity);
+    buffer.resize(lead, 0);
+    let _ = buffer.split();
+    buffer
+}
+
 /// Writes bytes of any length at an aligned position, zero bytes behind them up to the block's end.
 pub async fn write_all(file: &impl DiskFile, position: u64, content: &[u8]) -> io::Result<()> {
     for (part, bytes) in content.chunks(TRANSFER_MAX).enumerate() {

@@ -628,9 +628,9 @@ impl Log {
         self.written_back = write.upto;
         self.padded = true;
         let last = parts.last().expect("a write is not empty");
-        let last_block = last.len() - (align_up(end) - end / BLOCK * BLOCK);
+        let last_block = &last[last.len() - BLOCK..];
         // A copy: a slice would keep all of the written buffer in memory for its last few bytes.
-        let tail = Bytes::copy_from_slice(&last[last_block..last_block + end % BLOCK]);
+        let tail = Bytes::copy_from_slice(&last_block[..end % BLOCK]);
         self.tail = Some((write.upto, tail));
     }
 

@@ -26,7 +26,7 @@ pub use compaction::{Compacted, CompactionRequest, CompactionSettings, Pauses, U
 pub use removal::RetiredSegment;
 
 use crate::checkpoint::Checkpoint;
-use crate::disk::{BLOCK, Disk, Durability, aligned_buffer, is_full};
+use crate::disk::{Disk, Durability, buffer_lying_as_at, is_full};
 use crate::journal::block::{BATCH_HEADER_BYTES, BlockBuilder, EntryHeader, EntryKind};
 use crate::journal::next_file::NextFile;
 use crate::journal::{Journal, JournalConfig};
@@ -374,11 +374,7 @@ impl<D: Disk> Store<D> {
             position: place.position,
         };
         let content = if direct {
-            // Where it will lie in its block of the file.
-            let lead = place.position as usize % BLOCK;
-            let mut buffer = aligned_buffer(lead + size);
-            buffer.resize(lead, 0);
-            let _ = buffer.split();
+            let mut buffer = buffer_lying_as_at(place.position as usize, size);
             buffer.extend_from_slice(batch);
             patch(&mut buffer);
             entry.kind = EntryKind::Reference;

@@ -1,7 +1,8 @@
 //! When compaction takes its next step: not in front of a commit, and in no more of the time than what gets dirty asks for.
 //!
 //! Nobody waits for compaction, and everybody waits for commits: what it asks of the disk lies in the same queue as their flush, and its
-//! own flushes are the file system's too. On a shard without commits it goes on without a pause. Reads no clock and starts nothing; [`crate::store::Store::let_compact`] does.
+//! own flushes are the file system's too. On a shard without commits it goes on without a pause. Reads no clock and starts nothing;
+//! [`crate::store::Store::let_compact`] does.
 //!
 //! ```text
 //! share 1/10   step ####------------------------------------   the pause: nine times what the step took
@@ -12,11 +13,11 @@
 use std::time::Duration;
 
 /// Of the time compaction is at work, at least, while there is something to do: enough for some 20 MB/s of what is read.
-pub const SHARE_MIN: f64 = 0.1;
+const SHARE_MIN: f64 = 0.1;
 
 /// So long a step waits for a moment without a commit, at the least share; at twice the share half as long. Then it goes beside one:
 /// a disk that never rests must be compacted too.
-pub const HELD_MAX: Duration = Duration::from_millis(50);
+const HELD_MAX: Duration = Duration::from_millis(50);
 
 /// When more is dirty than at the last run, the share grows by as much and by a quarter beyond: just as much would keep the growth.
 const BEYOND: f64 = 1.25;
@@ -30,9 +31,6 @@ const SHRINK_MAX: f64 = 0.5;
 
 /// No more of a step's time counts: after a machine stood still for an hour it need not wait for ten.
 const COUNTED_MAX: Duration = Duration::from_secs(1);
-
-/// A shard without a commit for so long holds nobody up.
-const CALM: Duration = Duration::from_millis(100);
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +57,10 @@ pub enum Turn {
 pub struct Pacing {
     /// `log.cleaner.io.max.bytes.per.second`, the shard's part of it.
     bytes_per_second_max: Option<f64>,
+    /// Of the time compaction may be at work, above 0 and at most 1.
     share: f64,
     /// What was dirty when the last run began.
     dirty_bytes: u64,
-    /// The store had made so many commits when the last step ended,
-    commits: u64,
-    /// and until then it counts as one that commits.
-    busy_until: Duration,
     /// No operation begins before: what the last steps took asks for as long a pause,
     due: Duration,
     /// and so does the rate.
@@ -83,19 +78,11 @@ impl Pacing {
             bytes_per_second_max,
             share: SHARE_MIN,
             dirty_bytes: 0,
-            commits: 0,
-            busy_until: Duration::ZERO,
             due: Duration::ZERO,
             rate_due: Duration::ZERO,
             began: None,
             held: None,
         }
-    }
-
-    /// Of the time compaction may be at work, above 0 and at most 1.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        self.share
     }
 
     /// A run begins, with so many dirty bytes in all logs that are worth one. More than at the last: compaction falls behind, and gets a
@@ -113,17 +100,14 @@ impl Pacing {
         self.share = (self.share * factor).clamp(SHARE_MIN, 1.0);
     }
 
-    /// The step that was under way is over; it read and wrote so many bytes, and the store has made so many commits by now. When there
-    /// was none for a while, nobody is held up, and there is no pause.
-    pub fn on_step_end(&mut self, now: Duration, bytes: u64, commits: u64) {
+    /// The step that was under way is over; it read and wrote so many bytes. `beside_commits`: there was a commit a moment ago; when
+    /// there was none, nobody is held up, and there is no pause.
+    pub fn on_step_end(&mut self, now: Duration, bytes: u64, beside_commits: bool) {
         let Some(began) = self.began.take() else {
             return;
         };
         let took = now.saturating_sub(began).min(COUNTED_MAX);
-        if std::mem::replace(&mut self.commits, commits) != commits {
-            self.busy_until = now + CALM;
-        }
-        if now < self.busy_until {
+        if beside_commits {
             self.due = self.due.max(now) + took.mul_f64(1.0 / self.share - 1.0);
         }
         if let Some(rate) = self.bytes_per_second_max {
@@ -171,13 +155,12 @@ mod tests {
         assert_eq!(pacing.next(us(0), true), held);
         assert_eq!(pacing.next(us(300), true), held);
         assert_eq!(pacing.next(us(400), false), Turn::Go);
-        pacing.on_step_end(us(500), 1, 1);
+        pacing.on_step_end(us(500), 1, true);
         assert_eq!(pacing.next(us(500), false), Turn::At(us(1400)));
         assert_eq!(pacing.next(us(1400), false), Turn::Go);
         // There was no commit for a while.
-        let calm = us(500) + CALM;
-        pacing.on_step_end(calm, 1, 1);
-        assert_eq!(pacing.next(calm, false), Turn::Go);
+        pacing.on_step_end(us(1500), 1, false);
+        assert_eq!(pacing.next(us(1500), false), Turn::Go);
     }
 
     #[test]
@@ -186,7 +169,7 @@ mod tests {
         assert!(matches!(pacing.next(us(7), true), Turn::AfterCommit { .. }));
         assert_eq!(pacing.next(HELD_MAX + us(7), true), Turn::Go);
         // The next one waits anew.
-        pacing.on_step_end(HELD_MAX + us(7), 0, 1);
+        pacing.on_step_end(HELD_MAX + us(7), 0, true);
         let next = pacing.next(HELD_MAX + us(7), true);
         assert!(matches!(next, Turn::AfterCommit { .. }), "{next:?}");
     }
@@ -197,7 +180,7 @@ mod tests {
         let mut shares = Vec::new();
         for dirty in [100, 100, 150, 3000, 9000, 90_000, 90_000, 10, 10, 10] {
             pacing.on_run(dirty);
-            shares.push((pacing.share() * 1000.0 + 1e-6) as u32);
+            shares.push((pacing.share * 1000.0 + 1e-6) as u32);
         }
         let expected = [100, 100, 187, 375, 750, 1000, 900, 405, 364, 328];
         assert_eq!(shares, expected);
@@ -221,11 +204,11 @@ mod tests {
             let mut pacing = Pacing::new(rate);
             for dirty in runs {
                 pacing.on_run(dirty);
-                prop_assert!((SHARE_MIN..=1.0).contains(&pacing.share()));
+                prop_assert!((SHARE_MIN..=1.0).contains(&pacing.share));
             }
-            let held_max = HELD_MAX.mul_f64(SHARE_MIN / pacing.share());
+            let held_max = HELD_MAX.mul_f64(SHARE_MIN / pacing.share);
             let (mut now, mut worked, mut moved) = (Duration::ZERO, Duration::ZERO, 0);
-            for (commits, (took, asks, bytes)) in (1..).zip(steps) {
+            for (took, asks, bytes) in steps {
                 let mut asks = asks.into_iter();
                 let mut held_since = None;
                 // At most eight times with an answer of its own, then in a gap.
@@ -251,14 +234,14 @@ mod tests {
                     }
                 }
                 // What came before has had its pause.
-                prop_assert!(worked.as_secs_f64() <= pacing.share() * now.as_secs_f64() + 1e-6);
+                prop_assert!(worked.as_secs_f64() <= pacing.share * now.as_secs_f64() + 1e-6);
                 if let Some(rate) = rate {
                     prop_assert!(moved as f64 <= rate * now.as_secs_f64() + 1.0);
                 }
                 now += us(took);
                 worked += us(took);
                 moved += bytes;
-                pacing.on_step_end(now, bytes, commits);
+                pacing.on_step_end(now, bytes, true);
             }
         }
 
@@ -270,7 +253,7 @@ mod tests {
             for _ in 0..400 {
                 pacing.on_run(dirty as u64);
                 // At its best it cleans what gets dirty in one unit of time in `load` of them.
-                dirty = (dirty * load / pacing.share()).max(1.0);
+                dirty = (dirty * load / pacing.share).max(1.0);
             }
             prop_assert!(dirty < (burst / 100.0).max(1000.0), "{} bytes of {}", dirty, burst);
         }

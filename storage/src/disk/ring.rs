@@ -53,13 +53,17 @@ impl RingDisk {
 /// Submits one operation and waits for it. Returns the result and the memory it worked on.
 async fn run(entry: squeue::Entry, memory: Memory) -> io::Result<(u32, Memory)> {
     // SAFETY: every caller hands over, with the entry, the memory that its pointers point into (buffers of Bytes and CString do not
-    // move when their handle does, nor does the content of a Vec); its descriptor is one of a file that lives until the result is here, or whose close is
-    // submitted behind it.
+    // move when their handle does, nor does the content of a Vec); its descriptor is one of a file that lives until the result is
+    // here, or whose close is submitted behind it.
     unsafe { Operation::start(entry, memory) }.wait().await
 }
 
 /// The first of the parts that one operation takes.
 fn transfer(parts: &VecDeque<Bytes>) -> Memory {
+    let first = &parts[0];
+    if parts.len() == 1 || first.len() >= TRANSFER_MAX {
+        return Memory::Shared(first.slice(..first.len().min(TRANSFER_MAX)));
+    }
     let mut length = 0;
     let mut taken = Vec::new();
     for part in parts.iter().take(RUNS_MAX) {
@@ -70,9 +74,6 @@ fn transfer(parts: &VecDeque<Bytes>) -> Memory {
         let part = part.slice(..part.len().min(room));
         length += part.len();
         taken.push(part);
-    }
-    if taken.len() == 1 {
-        return Memory::Shared(taken.remove(0));
     }
     let runs = taken.iter().map(Run::of).collect();
     Memory::Vectored(taken, runs)

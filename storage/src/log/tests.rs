@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::disk::buffer_lying_as_at;
 use crate::record_batch::RecordBatchBuilder;
 use crate::topic_partition::TopicId;
 
@@ -144,14 +145,12 @@ proptest! {
         let mut of_write = Vec::new();
         for (number, (length, lies)) in pieces.into_iter().enumerate() {
             // As in the file, as it happens, or one byte off.
-            let lead = match lies {
-                0 => at % BLOCK,
+            let position = match lies {
+                0 => at,
                 1 => 0,
-                _ => (at + 1) % BLOCK,
+                _ => at + 1,
             };
-            let mut memory = aligned_buffer(lead + length);
-            memory.resize(lead, 0);
-            let _ = memory.split();
+            let mut memory = buffer_lying_as_at(position, length);
             memory.extend((0..length).map(|byte| (byte + number) as u8));
             expected.extend_from_slice(&memory);
             if lies == 0 && length >= IN_PLACE_BYTES_MIN {

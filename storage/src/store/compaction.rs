@@ -214,9 +214,8 @@ impl<D: Disk> Store<D> {
 
     /// The step that was under way is over.
     pub fn end_step(&self, pacing: &RefCell<Pacing>, now: Duration, bytes: u64) {
-        pacing
-            .borrow_mut()
-            .on_step_end(now, bytes, self.commits.get());
+        let beside_commits = self.files.are_beside_commits();
+        pacing.borrow_mut().on_step_end(now, bytes, beside_commits);
     }
 
     /// Compacts logs, one after another. Before each step `pace` hears what comes, takes the time it wants (see
@@ -373,19 +372,15 @@ impl<D: Disk> Store<D> {
             let mut place = (first_dirty.max(source.name.base), 0);
             let mut bytes = 0;
             loop {
-                self.step(job, pace, Step::Disk { bytes }).await?;
-                let batches = self.read_step(job, source, &mut place, done, &mut bytes);
+                let place = &mut place;
+                let batches = self.read_step(job, source, place, &mut bytes, pace, done);
                 let batches = batches.await?;
                 if batches.is_empty() {
                     break;
                 }
                 let mut slice = 0;
                 for batch in &batches {
-                    if slice >= SLICE_BYTES {
-                        slice = 0;
-                        self.step(job, pace, Step::Compute).await?;
-                    }
-                    slice += batch.len();
+                    self.slice(job, pace, &mut slice, batch).await?;
                     let Some(end) = map_batch(&mut map, batch) else {
                         return match map.is_empty() {
                             // One batch is too much for all of it.
@@ -401,14 +396,34 @@ impl<D: Disk> Store<D> {
         Ok((map, mapped))
     }
 
+    /// Lets others have their turn when what was looked into since they had it makes a slice; this batch is part of the next.
+    async fn slice(
+        &self,
+        job: &Job,
+        pace: &impl AsyncFn(Step) -> bool,
+        slice: &mut usize,
+        batch: &[u8],
+    ) -> Result<(), Stop> {
+        if *slice >= SLICE_BYTES {
+            *slice = 0;
+            self.step(job, pace, Step::Compute).await?;
+        }
+        *slice += batch.len();
+        Ok(())
+    }
+
+    /// The next batches of a source, none at its end. `bytes`: how many the read before brought, and then this one.
     async fn read_step(
         &self,
         job: &Job,
         source: &SegmentRange,
         place: &mut (Offset, u32),
-        done: &mut Compacted,
         bytes: &mut u64,
+        pace: &impl AsyncFn(Step) -> bool,
+        done: &mut Compacted,
     ) -> Result<Vec<bytes::Bytes>, Stop> {
+        let next = Step::Disk { bytes: *bytes };
+        self.step(job, pace, next).await?;
         let scanned = self
             .files
             .read_on(&job.log, source, *place, STEP_BYTES)
@@ -445,8 +460,8 @@ impl<D: Disk> Store<D> {
             let mut place = (source.name.base, 0);
             let mut bytes = 0;
             loop {
-                self.step(job, pace, Step::Disk { bytes }).await?;
-                let batches = self.read_step(job, source, &mut place, done, &mut bytes);
+                let place = &mut place;
+                let batches = self.read_step(job, source, place, &mut bytes, pace, done);
                 let batches = batches.await?;
                 if batches.is_empty() {
                     break;
@@ -454,11 +469,7 @@ impl<D: Disk> Store<D> {
                 let before = writer.size();
                 let mut slice = 0;
                 for batch in &batches {
-                    if slice >= SLICE_BYTES {
-                        slice = 0;
-                        self.step(job, pace, Step::Compute).await?;
-                    }
-                    slice += batch.len();
+                    self.slice(job, pace, &mut slice, batch).await?;
                     let header = RecordBatchHeader::parse(batch).expect("it was just read");
                     let pushed = match pass.rewrite(&header, batch) {
                         Rewritten::Removed => continue,
