@@ -28,9 +28,9 @@ pub(super) async fn handle(
             Ok(Err(message)) => failed(group_id, ErrorCode::GROUP_ID_NOT_FOUND, Some(message)),
             Err(error) => failed(group_id, error, None),
         };
-        let asked = request.include_authorized_operations && !described.error_code.is_error();
+        let asked = request.include_authorized_operations;
         groups.push(wire::DescribedGroup {
-            authorized_operations: operations(asked),
+            authorized_operations: operations(asked, described.error_code),
             ..described
         });
     }

@@ -6,15 +6,13 @@ use rinka_net::wire::describe_cluster::{
 use rinka_net::wire::{ErrorCode, Text};
 
 use super::Context;
+use super::metadata::CLUSTER_OPERATIONS;
 
 /// The endpoint type of brokers.
 const BROKERS: i8 = 1;
 
 /// That of controllers, which have no listener here.
 const CONTROLLERS: i8 = 2;
-
-/// DESCRIBE, ALTER and the others that Kafka has for a cluster: without an authorizer all are allowed.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 pub(super) fn handle(
     context: &Context,

@@ -32,10 +32,9 @@ pub(super) async fn handle(
                 ..Default::default()
             },
         };
-        // Of a group that cannot be told of, Kafka tells not even these.
-        let asked = request.include_authorized_operations && !described.error_code.is_error();
+        let asked = request.include_authorized_operations;
         groups.push(DescribedGroup {
-            authorized_operations: operations(asked),
+            authorized_operations: operations(asked, described.error_code),
             ..described
         });
     }

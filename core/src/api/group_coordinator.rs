@@ -65,6 +65,10 @@ pub(super) fn client_host(context: &Context) -> String {
     format!("/{}", context.peer)
 }
 
-pub(super) fn operations(asked: bool) -> i32 {
-    if asked { GROUP_OPERATIONS } else { i32::MIN }
+/// Of a group that cannot be told of, Kafka tells not even these.
+pub(super) fn operations(asked: bool, error_code: ErrorCode) -> i32 {
+    match asked && !error_code.is_error() {
+        true => GROUP_OPERATIONS,
+        false => i32::MIN,
+    }
 }

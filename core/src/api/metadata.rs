@@ -30,7 +30,8 @@ pub(super) const TOPIC_OPERATIONS: i32 =
     1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// The same for a cluster.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+pub(super) const CLUSTER_OPERATIONS: i32 =
+    1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 pub(super) async fn handle(
     context: &Context,
@@ -47,13 +48,12 @@ pub(super) async fn handle(
     let wanted = request
         .topics
         .filter(|topics| version > 0 || !topics.is_empty());
-    let operations = request.include_topic_authorized_operations;
     let mut topics: Vec<MetadataTopic> = match wanted {
         None => {
             let image = Arc::clone(&context.shard.image.borrow());
             image
                 .topics()
-                .map(|topic| describe(context, topic, operations))
+                .map(|topic| describe(context, topic))
                 .collect()
         }
         // As soon as one topic is asked for by its id, ids count and names do not: Kafka's own client sends an empty name beside each.
@@ -63,11 +63,8 @@ pub(super) async fn handle(
                 .iter()
                 .filter(|topic| !topic.topic_id.is_nil())
                 .map(|topic| match image.topic(TopicId(topic.topic_id)) {
-                    Some(topic) => describe(context, topic, operations),
-                    None => {
-                        let unknown = ErrorCode::UNKNOWN_TOPIC_ID;
-                        failed(None, topic.topic_id, unknown, operations)
-                    }
+                    Some(topic) => describe(context, topic),
+                    None => failed(None, topic.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
                 })
                 .collect()
         }
@@ -77,14 +74,12 @@ pub(super) async fn handle(
             let mut created = 0;
             let mut topics = Vec::with_capacity(wanted.len());
             for topic in wanted {
-                topics.push(
-                    find_or_create(context, topic, may_create, &mut created, operations).await,
-                );
+                topics.push(find_or_create(context, topic, may_create, &mut created).await);
             }
             topics
         }
     };
-    if operations {
+    if request.include_topic_authorized_operations {
         // Kafka tells what would be allowed of topics that are not there, too.
         for topic in &mut topics {
             topic.topic_authorized_operations = TOPIC_OPERATIONS;
@@ -116,29 +111,20 @@ pub(super) async fn handle(
 
 fn refused(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataResponse {
     let topics = topics.into_iter().flatten();
-    let failed = |topic: MetadataRequestTopic| MetadataTopic {
-        error_code: ErrorCode::INVALID_REQUEST,
-        name: topic.name,
-        topic_id: topic.topic_id,
-        ..Default::default()
-    };
+    let invalid = ErrorCode::INVALID_REQUEST;
     MetadataResponse {
-        topics: topics.map(failed).collect(),
+        topics: topics
+            .map(|topic| failed(topic.name, topic.topic_id, invalid))
+            .collect(),
         ..Default::default()
     }
 }
 
-fn failed(
-    name: Option<Text>,
-    topic_id: Uuid,
-    error_code: ErrorCode,
-    operations: bool,
-) -> MetadataTopic {
+fn failed(name: Option<Text>, topic_id: Uuid, error_code: ErrorCode) -> MetadataTopic {
     MetadataTopic {
         error_code,
         name,
         topic_id,
-        topic_authorized_operations: authorized(operations),
         ..Default::default()
     }
 }
@@ -148,16 +134,14 @@ async fn find_or_create(
     wanted: MetadataRequestTopic,
     may_create: bool,
     created: &mut usize,
-    operations: bool,
 ) -> MetadataTopic {
-    let failed = |name, topic_id, error| failed(name, topic_id, error, operations);
     let image = Arc::clone(&context.shard.image.borrow());
     let Some(name) = wanted.name else {
         // Neither a name nor an id.
         return failed(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID);
     };
     if let Some(topic) = image.topic_named(&name) {
-        return describe(context, topic, operations);
+        return describe(context, topic);
     }
     let error = if topic_name::validate(&name).is_err() {
         ErrorCode::INVALID_TOPIC_EXCEPTION
@@ -191,15 +175,7 @@ async fn create(context: &Context, name: String) -> Result<(), ErrorCode> {
     }
 }
 
-fn authorized(operations: bool) -> i32 {
-    if operations {
-        TOPIC_OPERATIONS
-    } else {
-        i32::MIN
-    }
-}
-
-fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic {
+fn describe(context: &Context, topic: &Topic) -> MetadataTopic {
     let shard = &context.shard;
     let partitions = topic.partitions.iter().map(|(index, state)| {
         let broker = |id: &i32| broker_of(shard, topic, index, *id);
@@ -223,7 +199,7 @@ fn describe(context: &Context, topic: &Topic, operations: bool) -> MetadataTopic
         topic_id: topic.id.0,
         is_internal: topic_name::is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: authorized(operations),
+        ..Default::default()
     }
 }
 

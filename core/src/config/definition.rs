@@ -137,10 +137,9 @@ impl Definition {
 
     fn check_allowed(&self, value: &Value) -> Result<(), String> {
         match (self.allowed, value) {
-            (Allowed::AtLeast(min), Value::Number(number)) if *number < min => {
-                Err(format!("Value must be at least {min}"))
-            }
-            (Allowed::Between(min, _), Value::Number(number)) if *number < min => {
+            (Allowed::AtLeast(min) | Allowed::Between(min, _), Value::Number(number))
+                if *number < min =>
+            {
                 Err(format!("Value must be at least {min}"))
             }
             (Allowed::Between(_, max), Value::Number(number)) if *number > max => {
@@ -153,17 +152,15 @@ impl Definition {
                 Err(format!("Value must be no more than {max}"))
             }
             (Allowed::OneOf(choices), Value::Text(text)) if !choices.contains(&text.as_str()) => {
-                Err(format!("String must be one of: {}", choices.join(", ")))
+                Err(none_of(choices))
             }
-            (Allowed::OneOf(choices), Value::List(list))
-                if list.is_empty() || !list.iter().all(|e| choices.contains(&e.as_str())) =>
-            {
-                Err(format!("String must be one of: {}", choices.join(", ")))
+            (Allowed::OneOf(choices), Value::List(list)) if list.is_empty() => {
+                Err(none_of(choices))
             }
-            (Allowed::NoneOrSomeOf(choices), Value::List(list))
+            (Allowed::OneOf(choices) | Allowed::NoneOrSomeOf(choices), Value::List(list))
                 if !list.iter().all(|e| choices.contains(&e.as_str())) =>
             {
-                Err(format!("String must be one of: {}", choices.join(", ")))
+                Err(none_of(choices))
             }
             (Allowed::ThrottledReplicas, Value::List(list)) if !are_throttled_replicas(list) => {
                 Err(format!(
@@ -174,6 +171,10 @@ impl Definition {
             _ => Ok(()),
         }
     }
+}
+
+fn none_of(choices: &[&str]) -> String {
+    format!("String must be one of: {}", choices.join(", "))
 }
 
 impl Value {
