@@ -1,9 +1,11 @@
 //! `rinka group` and `rinka consume --group` against a scripted broker, at the newest versions and at those without tagged fields.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::fake_broker::{FakeBroker, Group, Member, State, TOPIC};
 use crate::run::{Running, fresh_name, rinka, rinka_with, shared};
+use crate::support::eventually::eventually;
 
 /// Partition 0 ends at 20, 1 at 1,000, 2 at 30; a classic group, one of the new protocol, one that is empty.
 fn state() -> State {
@@ -429,12 +431,10 @@ fn a_member_gives_up_what_moves_commits_it_and_takes_over_what_is_left() {
             })
             .count()
     };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(40);
-    while members_with_one() < 2 {
-        assert!(std::time::Instant::now() < deadline, "they do not share");
-        // Nobody tells of a rebalance: the group is described again.
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    // Nobody tells of a rebalance: the group is described again.
+    eventually(Duration::from_secs(40), "they share", || {
+        members_with_one() >= 2
+    });
     produce_to_all(bootstrap, &topic, 2, 10..20);
     // Each has its own, from where the group was: nothing of the first ten comes again.
     first.wait_for("n19;");
@@ -454,7 +454,7 @@ fn a_member_gives_up_what_moves_commits_it_and_takes_over_what_is_left() {
     produce_to_all(bootstrap, &topic, 2, 20..21);
     second.wait_for("p0n20;");
     second.wait_for("p1n20;");
-    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(second.interrupt(), 0);
 }
 
@@ -513,16 +513,10 @@ fn a_member_moves_nobody_to_the_newer_protocol_unless_it_is_told_to() {
         described.succeeded().json()[0].clone()
     };
     let kind = || described()["kind"].clone();
-    // Looks again and again: nobody tells of a change of a group.
-    let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while !is_so() {
-            assert!(std::time::Instant::now() < deadline, "not in time: {what}");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-    };
+    let within = Duration::from_secs(30);
     let second = Running::start(bootstrap, &arguments[..4]);
-    wait_until("two members", &|| {
+    // Nobody tells of a change of a group: it is described again.
+    eventually(within, "two members", || {
         described()["members"].as_array().map(Vec::len) == Some(2)
     });
     assert_eq!(kind(), "classic");
@@ -530,13 +524,13 @@ fn a_member_moves_nobody_to_the_newer_protocol_unless_it_is_told_to() {
     // Whoever says so moves them, and the member that is there already goes on.
     let newer = [&arguments[..], &["consumer"]].concat();
     let third = Running::start(bootstrap, &newer);
-    wait_until("it is moved", &|| kind() == "consumer");
+    eventually(within, "it is moved", || kind() == "consumer");
     assert_eq!(third.interrupt(), 0);
     let left = std::time::Instant::now();
     produce_to_all(bootstrap, &topic, 2, 10..11);
     first.wait_for("p0n10;");
     first.wait_for("p1n10;");
     // Nobody waits for the session of a member that is not there any more, which is 45 s.
-    assert!(left.elapsed() < std::time::Duration::from_secs(30));
+    assert!(left.elapsed() < Duration::from_secs(30));
     assert_eq!(first.interrupt(), 0);
 }

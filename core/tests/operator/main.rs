@@ -11,7 +11,7 @@ mod retention;
 mod support;
 mod system_calls;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rinka_storage::record_batch::RecordBatchBuilder;
@@ -35,10 +35,6 @@ fn batch(records: usize, value: &[u8]) -> Bytes {
 }
 
 /// Looks again and again until it is so: the admin port and the disk tell nothing by themselves.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + WITHIN;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    support::eventually::eventually(WITHIN, what, is_so);
 }

@@ -9,6 +9,7 @@
 pub(crate) mod admin;
 pub(crate) mod broker;
 pub(crate) mod ending;
+pub(crate) mod eventually;
 pub(crate) mod groups;
 pub(crate) mod kafka_jars;
 pub(crate) mod ports;
