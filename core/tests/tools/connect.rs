@@ -270,6 +270,7 @@ consumer.heartbeat.interval.ms=1000
             name: &name,
             heap: "256m",
             class: &class,
+            input: "",
         };
         let jvm = Jvm::start(&program, &arguments, None)?;
         Ok(Worker { jvm, port })

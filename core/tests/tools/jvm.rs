@@ -23,6 +23,8 @@ pub(crate) struct Program<'a> {
     /// At most, as Java takes it.
     pub(crate) heap: &'a str,
     pub(crate) class: &'a str,
+    /// Its standard input: less than a pipe holds.
+    pub(crate) input: &'a str,
 }
 
 /// A running program; whoever drops it kills it.
@@ -49,11 +51,15 @@ impl Jvm {
             .arg(format!("{}/*", jars.display()))
             .arg(program.class)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("java was found just now");
+        let mut input = child.stdin.take().expect("piped");
+        let written = input.write_all(program.input.as_bytes());
+        written.expect("a pipe has room for it");
+        drop(input);
         let printed = Arc::default();
         let output = child.stdout.take().expect("piped");
         follow(program.name, output, &printed, told.cloned());

@@ -6,6 +6,7 @@
 //!   which each test starts for itself.
 
 mod connect;
+mod console;
 mod jvm;
 mod session;
 #[path = "../support/mod.rs"]

@@ -127,6 +127,7 @@ impl Run {
             name,
             heap: "128m",
             class: &class,
+            input: "",
         };
         Jvm::start(&program, &arguments, Some(&self.sender))
     }
