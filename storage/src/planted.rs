@@ -62,6 +62,8 @@ pub enum Planted {
     CompactionInFront,
     /// Compaction writes files that no checkpoint has heard of.
     ClaimsNotInCheckpoint,
+    /// A checkpoint insists on the records of a topic that was deleted meanwhile.
+    DeletedInsistedOn,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -717,6 +717,12 @@ impl<D: Disk> Store<D> {
         let work = checkpoints.iter_mut().map(async |(log, checkpoint)| {
             self.write_back(log, checkpoint.end).await?;
             if log.borrow().written_back().offset < checkpoint.end {
+                let name = checkpoint.topic_partition;
+                if !self.logs.borrow().contains_key(&name) && !planted(Planted::DeletedInsistedOn) {
+                    // Deleted meanwhile, and nothing of it is asked for again. It is named all the same: so its directory is found
+                    // and removed if the process ends before that is out of the way.
+                    return Ok(());
+                }
                 // The journal alone has these bytes: it must not be released.
                 return Err(io::Error::other(format!(
                     "{} cannot be brought to its segments",

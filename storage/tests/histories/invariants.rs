@@ -23,6 +23,7 @@ pub(crate) enum Invariant {
     RecoveryIsIdempotent,
     RecoveryIsBounded,
     FlushFailureIsFinal,
+    OnlyTheDiskFails,
 }
 
 fn violated(invariant: Invariant, what: impl Display) -> ! {
@@ -293,6 +294,12 @@ pub(crate) fn flush_failure_is_final(acknowledging_since: u64, failures: Counts)
         );
         violated(Invariant::FlushFailureIsFinal, what);
     }
+}
+
+/// `OnlyTheDiskFails`: a store or a log takes nothing more only when the disk gave it a reason.
+pub(crate) fn only_the_disk_fails(what: &str, reason: &str) -> ! {
+    let what = format!("{what} has failed, and no fault was injected: {reason}");
+    violated(Invariant::OnlyTheDiskFails, what);
 }
 
 /// `FlushFailureIsFinal`: a store that has failed takes nothing.

@@ -353,7 +353,13 @@ async fn drive(
         if disk.power_lost() || steps_failed > 60 {
             break;
         }
-        steps_failed += u64::from(store.failure().is_some());
+        if let Some(reason) = store.failure() {
+            let is_whole = failures(disk.counts()) == 0 && !world.faults.damage();
+            if is_whole && !disk.power_lost() {
+                invariants::only_the_disk_fails("the store", &reason);
+            }
+            steps_failed += 1;
+        }
         if world.faults.full && random.one_in(50) {
             full = !full;
             let used: u64 = disk.files().iter().map(|(_, size)| size).sum();

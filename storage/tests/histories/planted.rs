@@ -37,6 +37,7 @@ const BUGS: &[(Planted, Invariant, u64)] = &[
     (Planted::ReplacedBeforeCheckpoint, AckedIsDurable, 100),
     (Planted::TombstoneDroppedEarly, AckedIsDurable, 200),
     (Planted::ClaimsNotInCheckpoint, RecoveryIsBounded, 300),
+    (Planted::DeletedInsistedOn, OnlyTheDiskFails, 1500),
 ];
 
 #[test]
