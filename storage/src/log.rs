@@ -80,6 +80,22 @@ pub struct LogCheckpoint {
     pub producers: ProducerStates,
 }
 
+impl LogCheckpoint {
+    /// Names a partition, and nothing that it has.
+    pub(crate) fn of_nothing(topic_partition: TopicPartition) -> Self {
+        Self {
+            topic_partition,
+            log_start: Offset::ZERO,
+            end: Offset::ZERO,
+            segments: Vec::new(),
+            doomed: Vec::new(),
+            cleaned: Offset::ZERO,
+            epochs: LeaderEpochHistory::default(),
+            producers: ProducerStates::default(),
+        }
+    }
+}
+
 /// A run of one batch in memory.
 #[derive(Clone, Debug)]
 struct Piece {

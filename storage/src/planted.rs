@@ -64,6 +64,10 @@ pub enum Planted {
     ClaimsNotInCheckpoint,
     /// A checkpoint insists on the records of a topic that was deleted meanwhile.
     DeletedInsistedOn,
+    /// A large batch that was lost below the log's start leaves a hole in its segment.
+    HoleInSegment,
+    /// A checkpoint does not name a deleted topic's log whose directory is still there.
+    DeletedForgotten,
 }
 
 #[cfg(feature = "planted-bugs")]

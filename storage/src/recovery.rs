@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::compression::Codec;
 use crate::disk::{Disk, is_full};
 use crate::journal::block::{Entry, EntryKind};
 use crate::journal::replay::{Replay, ReplayedBlock};
@@ -21,8 +22,10 @@ use crate::lanes;
 use crate::log::{Log, LogCheckpoint, LogConfig, Place, SegmentName};
 use crate::offset::Offset;
 use crate::planted::{Planted, planted};
-use crate::record_batch::{self, RecordBatchHeader};
-use crate::segment_files::{DELETED_SUFFIX, LogHandle, ReadError, SegmentFiles, remove_directory};
+use crate::record_batch::{self, RebuiltBatch, RecordBatchHeader};
+use crate::segment_files::{
+    DELETED_SUFFIX, LogHandle, ReadError, SegmentFiles, remove_directory, topic_of,
+};
 use crate::store::layout;
 use crate::topic_partition::TopicPartition;
 
@@ -303,7 +306,11 @@ impl<D: Disk> Recovery<D> {
             EntryKind::Reference => match self.referenced(log, entry, &payload, size).await? {
                 Some(data) => data,
                 None if self.is_below_start(log, &header).await? => {
-                    return self.pass_over(log, place, &header).await;
+                    if planted(Planted::HoleInSegment) || self.is_gone(log, place).await? {
+                        return self.pass_over(log, place, &header).await;
+                    }
+                    // What follows in the segment may be served, and is looked for from the segment's beginning.
+                    without_records(&payload, &header)
                 }
                 None => {
                     // The reference reached the journal before its batch reached the segment, or the segment is damaged.
@@ -481,23 +488,32 @@ impl<D: Disk> Recovery<D> {
                 self.files.trim(log).await?;
             }
         }
+        let deleted = self.deleted();
+        let leftovers = self.leftover_directories(&deleted).await?;
         if planted(Planted::LeftoversRemovedFirst) {
-            self.remove_leftovers(shards).await?;
+            self.remove_leftovers(shards, &leftovers).await?;
         }
         if planted(Planted::RecoveryReadsEverything) {
             self.read_everything().await?;
         }
         let generation = self.generation + 1;
-        let base = Checkpoint {
+        let mut base = Checkpoint {
             generation,
             first_sequence: 1,
             logs,
         };
+        let kept = base.logs.len();
+        if !leftovers.is_empty() && !planted(Planted::DeletedForgotten) {
+            // Until their directories are gone: this recovery may not come to that.
+            let named = deleted.into_iter().map(LogCheckpoint::of_nothing);
+            base.logs.extend(named);
+        }
         self.disk
             .replace(&layout::base_checkpoint(&self.root), &base.encode())
             .await?;
-        self.remove_leftovers(shards).await?;
+        self.remove_leftovers(shards, &leftovers).await?;
         let mut logs = base.logs;
+        logs.truncate(kept);
         self.remove_doomed(&mut logs).await?;
         Ok(Recovered { generation, logs })
     }
@@ -530,7 +546,47 @@ impl<D: Disk> Recovery<D> {
         Ok(())
     }
 
-    async fn remove_leftovers(&self, shards: usize) -> Result<(), RecoveryError> {
+    /// Partitions that checkpoints and journals name and that no replay was asked for.
+    fn deleted(&self) -> BTreeSet<TopicPartition> {
+        let alive: FxHashSet<_> = self.logs.keys().map(|name| name.topic_id).collect();
+        let named = self.checkpoints.keys().chain(&self.unknown).copied();
+        named
+            .filter(|name| !alive.contains(&name.topic_id))
+            .collect()
+    }
+
+    /// Directories that are on their way out, and those of deleted topics.
+    async fn leftover_directories(
+        &self,
+        deleted: &BTreeSet<TopicPartition>,
+    ) -> io::Result<Vec<PathBuf>> {
+        let topics: FxHashSet<String> = deleted
+            .iter()
+            .map(|name| name.topic_id.to_string())
+            .collect();
+        let mut found = Vec::new();
+        for name in self.disk.list(&self.root).await? {
+            let path = self.root.join(&name);
+            let text = name.to_str().unwrap_or_default();
+            let doomed = text.ends_with(DELETED_SUFFIX) || {
+                // Only when a topic's deletion was cut short is it worth asking each directory whose it is.
+                !topics.is_empty()
+                    && topic_of(&self.disk, &path)
+                        .await
+                        .is_some_and(|topic| topics.contains(&topic))
+            };
+            if doomed {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn remove_leftovers(
+        &self,
+        shards: usize,
+        directories: &[PathBuf],
+    ) -> Result<(), RecoveryError> {
         let directory = self.root.join(layout::DIRECTORY);
         for name in self.disk.list(&directory).await? {
             let text = name.to_str().unwrap_or_default();
@@ -549,41 +605,10 @@ impl<D: Disk> Recovery<D> {
                 remove_directory(&self.disk, &directory.join(&name)).await?;
             }
         }
-        let alive: FxHashSet<_> = self.logs.keys().map(|name| name.topic_id).collect();
-        let deleted: FxHashSet<String> = self
-            .checkpoints
-            .keys()
-            .chain(&self.unknown)
-            .filter(|name| !alive.contains(&name.topic_id))
-            .map(|name| name.topic_id.to_string())
-            .collect();
-        for name in self.disk.list(&self.root).await? {
-            let path = self.root.join(&name);
-            let text = name.to_str().unwrap_or_default();
-            let doomed = text.ends_with(DELETED_SUFFIX) || {
-                // Only when a topic's deletion was cut short is it worth asking each directory whose it is.
-                !deleted.is_empty()
-                    && self
-                        .topic_of(&path)
-                        .await
-                        .is_some_and(|topic| deleted.contains(&topic))
-            };
-            if doomed {
-                remove_directory(&self.disk, &path).await?;
-            }
+        for path in directories {
+            remove_directory(&self.disk, path).await?;
         }
         Ok(())
-    }
-
-    async fn topic_of(&self, directory: &Path) -> Option<String> {
-        let content = self
-            .disk
-            .read_all(&directory.join("partition.metadata"), 4096)
-            .await
-            .ok()??;
-        let text = String::from_utf8(content).ok()?;
-        text.lines()
-            .find_map(|line| line.strip_prefix("topic_id: ").map(str::to_owned))
     }
 }
 
@@ -592,6 +617,20 @@ impl<D: Disk> Recovery<D> {
 pub struct Recovered {
     pub generation: u64,
     pub logs: Vec<LogCheckpoint>,
+}
+
+/// A batch of the same place and size as the one with this header. Nobody is served it: the log starts behind it.
+fn without_records(payload: &[u8], header: &RecordBatchHeader) -> Bytes {
+    let body = vec![0; header.size_in_bytes() - record_batch::HEADER_BYTES];
+    let with = RebuiltBatch {
+        body: &body,
+        codec: Codec::None,
+        record_count: 0,
+        base_timestamp: header.base_timestamp,
+        max_timestamp: header.max_timestamp,
+        has_delete_horizon: false,
+    };
+    record_batch::rebuild(payload, &with).into()
 }
 
 /// Gives a batch its place in the log. Not, when it does not follow what the log holds.

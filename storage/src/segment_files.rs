@@ -11,7 +11,7 @@ mod writing;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -140,6 +140,20 @@ impl Kind {
     }
 }
 
+/// What says which topic a partition's directory belongs to.
+const METADATA: &str = "partition.metadata";
+
+/// The topic id that a directory says it belongs to.
+pub(crate) async fn topic_of<D: Disk>(disk: &D, directory: &Path) -> Option<String> {
+    let content = disk
+        .read_all(&directory.join(METADATA), 4096)
+        .await
+        .ok()??;
+    let text = String::from_utf8(content).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("topic_id: ").map(str::to_owned))
+}
+
 impl<D: Disk> SegmentFiles<D> {
     #[must_use]
     pub fn new(disk: D, root: PathBuf) -> Self {
@@ -240,7 +254,7 @@ impl<D: Disk> SegmentFiles<D> {
         let topic_id = topic_partition.topic_id;
         self.disk.create_directory(&directory).await?;
         // Nothing relies on it yet: the journal has what belongs here until all of it is synced.
-        let path = directory.join("partition.metadata");
+        let path = directory.join(METADATA);
         let file = self.disk.open(&path, OpenMode::Create).await?;
         let content = format!("version: 0\ntopic_id: {topic_id}\n");
         write_all(&file, 0, content.as_bytes()).await?;
@@ -459,13 +473,7 @@ impl<D: Disk> SegmentFiles<D> {
     }
 
     /// Writes `bytes` behind the first `count` entries of `size` bytes each.
-    async fn append(
-        &self,
-        path: &std::path::Path,
-        count: u32,
-        size: u64,
-        bytes: &[u8],
-    ) -> io::Result<()> {
+    async fn append(&self, path: &Path, count: u32, size: u64, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }

@@ -161,6 +161,8 @@ pub struct Store<D: Disk> {
     config: StoreConfig,
     pub files: SegmentFiles<D>,
     logs: RefCell<FxHashMap<TopicPartition, LogHandle>>,
+    /// Logs of deleted topics whose directories are not out of the way yet. Checkpoints name them: so a start finds what is left.
+    leaving: RefCell<FxHashMap<TopicPartition, LogHandle>>,
     filling: RefCell<Filling>,
     sealed: RefCell<VecDeque<Sealed>>,
     cache: RefCell<VecDeque<CachedBlock>>,
@@ -230,6 +232,7 @@ impl<D: Disk> Store<D> {
             files: SegmentFiles::new(disk.clone(), config.root.clone()),
             disk,
             logs: RefCell::default(),
+            leaving: RefCell::default(),
             filling: RefCell::new(Filling {
                 builder: BlockBuilder::default(),
                 entries: Vec::new(),
@@ -710,19 +713,23 @@ impl<D: Disk> Store<D> {
             .logs
             .borrow()
             .values()
+            .chain(self.leaving.borrow().values())
             .filter(|log| !log.borrow().is_empty())
             .map(|log| (Rc::clone(log), log.borrow().checkpoint()))
             .collect();
         self.work.ring();
         let work = checkpoints.iter_mut().map(async |(log, checkpoint)| {
+            let name = checkpoint.topic_partition;
+            // Of a deleted topic nothing is asked for again, and its directory may be on its way out.
+            let is_deleted = || !self.logs.borrow().contains_key(&name);
+            if is_deleted() {
+                return Ok(());
+            }
             self.write_back(log, checkpoint.end).await?;
+            if is_deleted() && !planted(Planted::DeletedInsistedOn) {
+                return Ok(());
+            }
             if log.borrow().written_back().offset < checkpoint.end {
-                let name = checkpoint.topic_partition;
-                if !self.logs.borrow().contains_key(&name) && !planted(Planted::DeletedInsistedOn) {
-                    // Deleted meanwhile, and nothing of it is asked for again. It is named all the same: so its directory is found
-                    // and removed if the process ends before that is out of the way.
-                    return Ok(());
-                }
                 // The journal alone has these bytes: it must not be released.
                 return Err(io::Error::other(format!(
                     "{} cannot be brought to its segments",

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{Kind, LogHandle, SegmentFiles};
+use super::{Kind, LogHandle, SegmentFiles, topic_of};
 use crate::disk::Disk;
 use crate::log::SegmentName;
 use crate::topic_partition::TopicPartition;
@@ -80,13 +80,14 @@ impl<D: Disk> SegmentFiles<D> {
             .borrow_mut()
             .retain(|key, _| key.0 != topic_partition);
         self.read_ahead.clear();
-        if !made {
+        let directory = self.root.join(directory);
+        // One that nothing was written to may have been left by a start that got no further than that.
+        let of_ours = topic_partition.topic_id.to_string();
+        if !made && topic_of(&self.disk, &directory).await != Some(of_ours) {
             return Ok(None);
         }
         let doomed = self.root.join(deleted_name(topic_partition));
-        self.disk
-            .rename(&self.root.join(&directory), &doomed)
-            .await?;
+        self.disk.rename(&directory, &doomed).await?;
         self.disk.sync_directory(&self.root).await?;
         Ok(Some(doomed))
     }

@@ -12,6 +12,7 @@ use crate::disk::{Disk, Durability};
 use crate::journal::block::{EntryHeader, EntryKind};
 use crate::log::SegmentName;
 use crate::offset::Offset;
+use crate::planted::{Planted, planted};
 use crate::segment_files::{LogHandle, remove_directory};
 use crate::topic_partition::TopicPartition;
 
@@ -40,6 +41,10 @@ impl<D: Disk> Store<D> {
         let Some(log) = self.logs.borrow_mut().remove(&topic_partition) else {
             return Ok(None);
         };
+        if !planted(Planted::DeletedForgotten) {
+            let mut leaving = self.leaving.borrow_mut();
+            leaving.insert(topic_partition, Rc::clone(&log));
+        }
         self.shortened.borrow_mut().remove(&topic_partition);
         log.borrow_mut().failed = Some("the topic was deleted".to_owned());
         self.unwritten.borrow_mut().remove(&topic_partition);
@@ -53,7 +58,9 @@ impl<D: Disk> Store<D> {
             }
             progress.await;
         }
-        self.files.move_away(&log).await
+        let directory = self.files.move_away(&log).await?;
+        self.leaving.borrow_mut().remove(&topic_partition);
+        Ok(directory)
     }
 
     /// Removes a directory that [`Store::remove`] moved out of the way, and the files in it.

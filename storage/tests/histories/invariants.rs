@@ -13,7 +13,7 @@ use rinka_storage::store::Appended;
 
 use crate::compaction::{Newest, ToldKeys, check_served};
 use crate::model::{ModelLog, Sent};
-use crate::world::Faults;
+use crate::world::{Faults, ROOT};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invariant {
@@ -255,16 +255,18 @@ pub(crate) fn nothing_whole_is_called_damaged(journals: u64) {
     }
 }
 
-/// `RecoveryIsBounded`, by what it leaves behind: after a life that nothing disturbs, nothing is left of the directories that
-/// deletions had moved out of the way.
-pub(crate) fn what_was_moved_away_is_gone(disk: &SimDisk) {
+/// `RecoveryIsBounded`, by what it leaves behind: after a life that nothing disturbs, nothing is left of what deleted topics
+/// had: of directories there are only those that are `known`.
+pub(crate) fn what_was_deleted_is_gone(disk: &SimDisk, known: Option<&HashSet<String>>) {
     for (path, _) in disk.files() {
-        let text = path.to_string_lossy();
-        if text.contains(DELETED_SUFFIX) {
-            violated(
-                Invariant::RecoveryIsBounded,
-                format!("{text} is left of what was deleted"),
-            );
+        let below_root = path.strip_prefix(ROOT).ok();
+        let directory = below_root.and_then(|path| path.iter().next());
+        let directory = directory.unwrap_or_default().to_string_lossy();
+        let is_left = directory.starts_with("topic")
+            && known.is_some_and(|known| !known.contains(&*directory));
+        if is_left || directory.contains(DELETED_SUFFIX) {
+            let what = format!("{} is left of what was deleted", path.display());
+            violated(Invariant::RecoveryIsBounded, what);
         }
     }
 }

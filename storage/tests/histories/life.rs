@@ -41,10 +41,14 @@ pub(crate) struct Plan {
 fn settings(world: &World, model: &Model, name: TopicPartition) -> Option<LogSettings> {
     let number = usize::try_from(name.partition).ok()?;
     (model.names.get(number) == Some(&name)).then(|| LogSettings {
-        // Some topics are created again under the deleted one's name, others never.
-        directory: format!("topic{}-{number}", name.topic_id.0.as_u128() / 2),
+        directory: directory(name),
         config: world.configs[number].clone(),
     })
+}
+
+/// Some topics are created again under the deleted one's name, others never.
+pub(crate) fn directory(name: TopicPartition) -> String {
+    format!("topic{}-{}", name.topic_id.0.as_u128() / 2, name.partition)
 }
 
 /// Recovers the directory as the broker does.

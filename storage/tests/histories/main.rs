@@ -24,7 +24,7 @@ use futures_lite::future::block_on;
 use rinka_storage::disk::sim::SimDisk;
 use rinka_storage::leader_epoch::LeaderEpoch;
 
-use crate::life::{Plan, live, outcome, recover, recover_within_bounds};
+use crate::life::{Plan, directory, live, outcome, recover, recover_within_bounds};
 use crate::model::{Model, SharedModel};
 use crate::random::Random;
 use crate::tally::Tally;
@@ -107,7 +107,14 @@ fn history(seed: u64, tally: &mut Tally) {
         invariants::acked_can_be_opened(last);
     }
     if !world.faults.damage() {
-        invariants::what_was_moved_away_is_gone(&disk);
+        // A directory's word of whose it is can be lost with the power, and find no space on a full disk.
+        let is_told = !world.faults.power_cuts && !world.faults.full;
+        let known = is_told.then(|| {
+            let model = model.borrow();
+            let names = model.names.iter().chain(&model.deleted_empty);
+            names.copied().map(directory).collect()
+        });
+        invariants::what_was_deleted_is_gone(&disk, known.as_ref());
         let found = disk.after_process_death();
         let opened = block_on(recover(&found, &world, &model));
         let (recovered, _) = invariants::acked_can_be_opened(opened);

@@ -101,6 +101,8 @@ pub(crate) struct Model {
     /// By number of the partition: the topic that has it now.
     pub(crate) names: Vec<TopicPartition>,
     pub(crate) deleted: BTreeSet<TopicPartition>,
+    /// Of those, the ones of which nothing was acknowledged: no checkpoint and no journal need know them.
+    pub(crate) deleted_empty: Vec<TopicPartition>,
     topics: u128,
     /// The time that compaction goes by.
     pub(crate) now: i64,
@@ -147,7 +149,10 @@ impl Model {
     /// The topic is deleted, and another one of that name is there.
     pub(crate) fn recreate(&mut self, world: &World, number: usize) {
         let old = self.names[number];
-        self.logs.remove(&old);
+        let log = self.logs.remove(&old);
+        if log.is_some_and(|log| log.acked == Offset::ZERO) {
+            self.deleted_empty.push(old);
+        }
         self.deleted.insert(old);
         self.names[number] = self.create(world, number);
     }
