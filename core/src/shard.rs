@@ -397,17 +397,15 @@ impl Shard {
     ) -> bool {
         let (bell, rung) = flume::bounded(1);
         let left = deadline.saturating_sub(self.now());
-        let mut owners: Vec<usize> = seen.iter().map(|(name, _)| self.owner(*name)).collect();
-        owners.sort_unstable();
-        owners.dedup();
+        let mut of_owners = vec![Vec::new(); self.shards()];
+        for (name, seen) in seen {
+            of_owners[self.owner(*name)].push((*name, *seen));
+        }
+        let of_owners = of_owners.into_iter().enumerate();
+        let owners: Vec<_> = of_owners.filter(|(_, seen)| !seen.is_empty()).collect();
         // Then nobody rings on another thread.
-        let is_here = owners == [self.number];
-        for owner in owners {
-            let seen: Vec<_> = seen
-                .iter()
-                .filter(|(name, _)| self.owner(*name) == owner)
-                .copied()
-                .collect();
+        let is_here = owners.iter().all(|(owner, _)| *owner == self.number);
+        for (owner, seen) in owners {
             let bell = bell.clone();
             let watch = move |shard: &Rc<Self>| {
                 let deadline = shard.now() + left;

@@ -55,10 +55,12 @@ pub trait Disk: Clone + 'static {
     async fn remove_directory(&self, path: &Path) -> io::Result<()>;
     /// Names in the directory, in no order; empty when there is no such directory. Used at start-up and deletion only.
     async fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Time since some moment: what the disk takes is measured by it, and nothing decided.
+    /// Time since some moment: what the disk takes is measured by it, and only the pace of work decided.
     fn clock(&self) -> Duration {
         Duration::ZERO
     }
+    /// Leaves the disk and the core to others for a while.
+    async fn pause(&self, _time: Duration) {}
     /// The size of a file in bytes.
     async fn size(&self, path: &Path) -> io::Result<u64>;
 

@@ -17,6 +17,7 @@ use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -55,8 +56,16 @@ const WRITE_BACK_BYTES: usize = 1 << 20;
 /// The journal is checkpointed from this fullness on, so that there is room while the checkpoint is made.
 const CHECKPOINT_FULLNESS: f64 = 0.4;
 
-/// Logs that are brought to their segments at a time.
+/// Logs that are brought to their segments at a time, and how many beside commits: a flush waits behind what is queued at the disk.
 const WRITES_AT_A_TIME: usize = 8;
+const WRITES_BESIDE_COMMITS: usize = 2;
+
+/// On average less than this is little: most of what such writes cost is not the disk's time but the core's, in kernel threads with
+/// as much right to it as the shard. New files cost most.
+const SMALL_WRITE_BYTES: usize = 64 << 10;
+
+/// The pause after a small write is as long as that took, and at most this.
+const SMALL_WRITE_PAUSE_MAX: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -119,6 +128,28 @@ struct Filling {
     places: FxHashMap<usize, usize>,
 }
 
+/// What is brought to segments when all of it must go there.
+#[derive(Clone, Copy)]
+struct Writes {
+    /// Somebody waits for commits meanwhile.
+    beside_commits: bool,
+    are_small: bool,
+}
+
+impl Writes {
+    fn at_a_time(self) -> usize {
+        match self.beside_commits {
+            true => WRITES_BESIDE_COMMITS,
+            false => WRITES_AT_A_TIME,
+        }
+    }
+
+    /// Whether the core should be left to others in between.
+    fn take_turns(self) -> bool {
+        self.beside_commits && self.are_small
+    }
+}
+
 struct FillingEntry {
     log: LogHandle,
     place: Place,
@@ -167,6 +198,8 @@ pub struct Store<D: Disk> {
     sealed: RefCell<VecDeque<Sealed>>,
     cache: RefCell<VecDeque<CachedBlock>>,
     cached_bytes: Cell<usize>,
+    /// Bytes of the blocks since everything was last on its way to segments.
+    undrained_bytes: Cell<usize>,
     uncommitted_bytes: Cell<usize>,
     /// Logs with bytes that no segment holds.
     unwritten: RefCell<FxHashMap<TopicPartition, LogHandle>>,
@@ -246,6 +279,7 @@ impl<D: Disk> Store<D> {
             sealed: RefCell::default(),
             cache: RefCell::default(),
             cached_bytes: Cell::new(0),
+            undrained_bytes: Cell::new(0),
             uncommitted_bytes: Cell::new(0),
             unwritten: RefCell::default(),
             checkpoint_due: Cell::new(false),
@@ -537,6 +571,7 @@ impl<D: Disk> Store<D> {
 
     fn needs_upkeep(&self) -> bool {
         self.cached_bytes.get() > self.config.memory_bytes
+            || self.is_half_undrained()
             || self.full.borrow().is_some()
             || self.next_journal_file.is_behind()
     }
@@ -598,17 +633,55 @@ impl<D: Disk> Store<D> {
             }
         }
         self.evict();
-        if self.cached_bytes.get() > self.config.memory_bytes {
+        let logs = self.unwritten_logs();
+        let writes = self.writes_ahead(&logs);
+        // Many small writes take their time. Begun when there is no more room for what comes, they would hold it up.
+        let early = self.is_half_undrained() && writes.take_turns();
+        if early || self.cached_bytes.get() > self.config.memory_bytes {
             // What is oldest in memory is in no segment yet: bring all of it there.
-            let logs = self.unwritten_logs();
+            self.undrained_bytes.set(0);
             let work = logs.iter().map(async |log| {
                 let published = log.borrow().published();
-                self.write_back(log, published).await
+                let written = self.write_back(log, published);
+                self.in_turn(writes, written).await
             });
-            lanes::to_the_end(WRITES_AT_A_TIME, work).await?;
+            lanes::to_the_end(writes.at_a_time(), work).await?;
             self.evict();
+        } else if self.is_half_undrained() {
+            // Asked again when there is as much more: logs with a lot go without this.
+            self.undrained_bytes.set(0);
         }
         Ok(())
+    }
+
+    fn writes_ahead(&self, logs: &[LogHandle]) -> Writes {
+        let bytes: usize = logs.iter().map(|log| log.borrow().bytes_to_write()).sum();
+        Writes {
+            beside_commits: self.files.are_beside_commits(),
+            are_small: bytes / SMALL_WRITE_BYTES < logs.len(),
+        }
+    }
+
+    fn is_half_undrained(&self) -> bool {
+        self.undrained_bytes.get() > self.config.memory_bytes / 2
+    }
+
+    /// Does a part of what is brought to segments. When these are small ones, others have the core for as long as it took, while there
+    /// is room for what they bring.
+    async fn in_turn(
+        &self,
+        writes: Writes,
+        part: impl Future<Output = io::Result<()>>,
+    ) -> io::Result<()> {
+        let begun = self.disk.clock();
+        let done = part.await;
+        self.evict();
+        let is_urgent = self.cached_bytes.get() > self.config.memory_bytes;
+        if writes.take_turns() && !is_urgent {
+            let took = self.disk.clock().saturating_sub(begun);
+            self.disk.pause(took.min(SMALL_WRITE_PAUSE_MAX)).await;
+        }
+        done
     }
 
     fn note_fullness(&self, journal: &Journal<D>) {
@@ -718,6 +791,8 @@ impl<D: Disk> Store<D> {
             .map(|log| (Rc::clone(log), log.borrow().checkpoint()))
             .collect();
         self.work.ring();
+        let writes = self.writes_ahead(&self.unwritten_logs());
+        self.undrained_bytes.set(0);
         let work = checkpoints.iter_mut().map(async |(log, checkpoint)| {
             let name = checkpoint.topic_partition;
             // Of a deleted topic nothing is asked for again, and its directory may be on its way out.
@@ -725,7 +800,8 @@ impl<D: Disk> Store<D> {
             if is_deleted() {
                 return Ok(());
             }
-            self.write_back(log, checkpoint.end).await?;
+            let written = self.write_back(log, checkpoint.end);
+            self.in_turn(writes, written).await?;
             if is_deleted() && !planted(Planted::DeletedInsistedOn) {
                 return Ok(());
             }
@@ -742,7 +818,7 @@ impl<D: Disk> Store<D> {
             futures_lite::future::yield_now().await;
             Ok(())
         });
-        lanes::to_the_end(WRITES_AT_A_TIME, work).await?;
+        lanes::to_the_end(writes.at_a_time(), work).await?;
         self.sync_segments().await?;
         // A flush that failed elsewhere (a large batch's, or an earlier checkpoint's) makes this one's "fine" worthless: only
         // the journal still has what was dropped.

@@ -27,13 +27,16 @@ use super::errors::partition_error;
 use super::{Context, topics};
 use crate::shard::Shard;
 use crate::shard::mailbox::Lane;
-use crate::shard::partition::PartitionError;
+use crate::shard::partition::{Partition, PartitionError};
 
 /// A client may not park a request for longer, whatever it asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How often a fetch that found no memory looks again.
 const MEMORY_RETRY: Duration = Duration::from_millis(10);
+
+/// Partitions that a fetch looks at before others have their turn.
+const LOOKS_AT_A_TIME: usize = 256;
 
 const READ_COMMITTED: i8 = 1;
 
@@ -174,11 +177,16 @@ async fn fetch(
     let image = Arc::clone(&shard.image.borrow());
     let mut parts = Vec::with_capacity(wanted.len());
     let mut answers = Vec::with_capacity(wanted.len());
+    let mut last_found = None;
     for (place, wanted) in wanted.iter().enumerate() {
-        let found = match &wanted.topic {
-            TopicKey::Name(name) => topics::find(&image, false, name, Uuid::nil()),
-            TopicKey::Id(id) => topics::find(&image, true, &Text::default(), *id),
+        let found = match last_found {
+            Some((topic, found)) if topic == &wanted.topic => found,
+            _ => match &wanted.topic {
+                TopicKey::Name(name) => topics::find(&image, false, name, Uuid::nil()),
+                TopicKey::Id(id) => topics::find(&image, true, &Text::default(), *id),
+            },
         };
+        last_found = Some((&wanted.topic, found));
         let name = match refuse_all {
             Some(error) => Err(error),
             None => topics::partition(found, wanted.partition),
@@ -265,10 +273,12 @@ async fn read_or_wait(
         if bytes >= enough || news || shard.now() >= deadline || shard.stopping() {
             return results;
         }
-        let seen: Vec<(TopicPartition, Offset)> = parts
+        // Both are in the order of their places, and a shard that has ended gives no results.
+        let mut parts = parts.iter();
+        let seen: Vec<(TopicPartition, Offset)> = results
             .iter()
-            .filter_map(|part| {
-                let result = results.iter().find(|result| result.place == part.place)?;
+            .filter_map(|result| {
+                let part = parts.find(|part| part.place == result.place)?;
                 Some((part.name, result.high_watermark))
             })
             .collect();
@@ -295,16 +305,15 @@ async fn claim(shard: &Shard, wanted: usize, deadline: Duration) -> Option<Claim
 /// Reads every part on its shard, in the order of the request, within the byte budget; the first batch found is always given.
 /// `None`: no records at all.
 async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: Option<usize>) -> Vec<ReadResult> {
-    let mut owners: Vec<usize> = parts.iter().map(|part| shard.owner(part.name)).collect();
-    owners.sort_unstable();
-    owners.dedup();
-    let mut started = Vec::with_capacity(owners.len());
-    for owner in owners {
-        let parts: Vec<ReadPart> = parts
-            .iter()
-            .filter(|part| shard.owner(part.name) == owner)
-            .copied()
-            .collect();
+    let mut of_owners: Vec<Vec<ReadPart>> = vec![Vec::new(); shard.shards()];
+    for part in parts {
+        of_owners[shard.owner(part.name)].push(*part);
+    }
+    let mut started = Vec::with_capacity(of_owners.len());
+    for (owner, parts) in of_owners.into_iter().enumerate() {
+        if parts.is_empty() {
+            continue;
+        }
         let work = shard
             .start_on(owner, Lane::Read, move |shard| {
                 let shard = Rc::clone(shard);
@@ -346,24 +355,36 @@ async fn read_here(
     // Without memory there is no first batch either.
     let mut found_any = bytes_max.is_none();
     let mut results = Vec::with_capacity(parts.len());
-    let mut parts = parts.as_slice();
-    while !parts.is_empty() {
+    // Of a thousand partitions a consumer has read most to their ends.
+    let mut readable = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        match look(shard, part) {
+            (result, None) => results.push(result),
+            (result, Some(partition)) => readable.push((part, result, partition)),
+        }
+        if index % LOOKS_AT_A_TIME == 0 {
+            rinka_reactor::yield_if_needed().await;
+        }
+    }
+    let mut parts = readable.into_iter();
+    while !parts.as_slice().is_empty() {
         // As many as the budget has room for if each brings all it may, and so none is read in vain; one at least.
         let mut wanted = 0;
-        let within = parts.iter().take_while(|part| {
+        let within = parts.as_slice().iter().take_while(|(part, ..)| {
             wanted += part.bytes_max;
             wanted <= left
         });
         let count = within.take(shard.store.reads_at_a_time()).count().max(1);
-        let (now, later) = parts.split_at(count);
-        parts = later;
-        let reads = now.iter().map(|part| {
+        let now: Vec<_> = parts.by_ref().take(count).collect();
+        let sizes: Vec<usize> = now.iter().map(|(part, ..)| part.bytes_max).collect();
+        let reads = now.into_iter().map(|(part, result, partition)| {
             let room = part.bytes_max.min(left);
             // Even a budget of nothing brings the first batch, or a client with a large one would never get on.
-            read_part(shard, part, room, room > 0 || !found_any)
+            let wanted = room > 0 || !found_any;
+            read_part(shard, part, result, partition, room, wanted)
         });
-        for (part, mut result) in now.iter().zip(all(reads).await) {
-            let room = part.bytes_max.min(left);
+        for (bytes_max, mut result) in sizes.into_iter().zip(all(reads).await) {
+            let room = bytes_max.min(left);
             let bytes: usize = result.records.iter().map(Bytes::len).sum();
             // A batch larger than the room is given only when it is the first of all.
             if bytes > 0 && (bytes <= room || !found_any) {
@@ -406,7 +427,8 @@ where
     results
 }
 
-async fn read_part(shard: &Rc<Shard>, part: &ReadPart, room: usize, wanted: bool) -> ReadResult {
+/// What there is to say of a part, and its partition where there is something to read in it.
+fn look(shard: &Shard, part: &ReadPart) -> (ReadResult, Option<Rc<Partition>>) {
     let mut result = ReadResult {
         place: part.place,
         records: Vec::new(),
@@ -417,25 +439,45 @@ async fn read_part(shard: &Rc<Shard>, part: &ReadPart, room: usize, wanted: bool
     };
     let Some(partition) = shard.partition(part.name) else {
         result.error = Some(PartitionError::Unknown);
-        return result;
+        return (result, None);
     };
+    result.high_watermark = partition.high_watermark();
+    result.log_start = partition.log_start();
+    result.diverging = partition.divergence(part.last_fetched_epoch, part.offset);
+    if let Err(error) = partition.check_epoch(part.believed_epoch) {
+        partition.count_failed_fetch();
+        result.error = Some(error);
+        return (result, None);
+    }
+    if result.diverging.is_some() {
+        return (result, None);
+    }
+    if part.offset == result.high_watermark {
+        partition.count_fetch();
+        return (result, None);
+    }
+    (result, Some(partition))
+}
+
+async fn read_part(
+    shard: &Rc<Shard>,
+    part: &ReadPart,
+    mut result: ReadResult,
+    partition: Rc<Partition>,
+    room: usize,
+    wanted: bool,
+) -> ReadResult {
     // Before the read: what is committed meanwhile is more than was looked at, and a wait begins from here.
     result.high_watermark = partition.high_watermark();
-    result.diverging = partition.divergence(part.last_fetched_epoch, part.offset);
-    let read = match partition.check_epoch(part.believed_epoch) {
-        Ok(()) if result.diverging.is_none() && wanted => {
-            partition.read(shard, part.offset, room).await
+    if wanted {
+        match partition.read(shard, part.offset, room).await {
+            Ok(records) => result.records = records,
+            Err(error) => {
+                partition.count_failed_fetch();
+                result.error = Some(error);
+            }
         }
-        Ok(()) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    };
-    match read {
-        Ok(records) => result.records = records,
-        Err(error) => {
-            partition.count_failed_fetch();
-            result.error = Some(error);
-        }
+        result.log_start = partition.log_start();
     }
-    result.log_start = partition.log_start();
     result
 }

@@ -199,6 +199,10 @@ impl Partition {
         }
     }
 
+    pub(crate) fn count_fetch(&self) {
+        add(&self.counters.fetches, 1);
+    }
+
     pub(crate) fn count_failed_fetch(&self) {
         add(&self.counters.failed_fetches, 1);
     }
@@ -382,7 +386,7 @@ impl Partition {
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, PartitionError> {
         let limit = self.high_watermark();
-        add(&self.counters.fetches, 1);
+        self.count_fetch();
         if offset < self.log_start() || offset > self.log.borrow().end() {
             return Err(PartitionError::OffsetOutOfRange);
         }

@@ -31,8 +31,11 @@ impl ShardMap {
         if name == METADATA {
             return 0;
         }
-        let first = name.topic_id.0.as_u128() % self.shards as u128;
         let partition = usize::try_from(name.partition).expect("partitions are numbered from 0");
+        // The id's remainder, by halves: a fetch of a thousand partitions asks a thousand times.
+        let shards = self.shards as u64;
+        let (high, low) = name.topic_id.0.as_u64_pair();
+        let first = (high % shards * (u64::MAX % shards + 1) + low % shards) % shards;
         (usize::try_from(first).expect("below the number of shards") + partition) % self.shards
     }
 
@@ -45,6 +48,27 @@ impl ShardMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_begins_at_the_remainder_of_its_id() {
+        for shards in [1, 2, 3, 5, 7, 64, 127] {
+            for id in [
+                0,
+                2,
+                77,
+                u64::MAX.into(),
+                u128::MAX,
+                0x1234_5678_9abc_def0_0fed_cba9_8765_4321,
+            ] {
+                let name = TopicPartition {
+                    topic_id: TopicId(uuid::Uuid::from_u128(id)),
+                    partition: 0,
+                };
+                let plain = usize::try_from(id % shards as u128).expect("small");
+                assert_eq!(ShardMap::new(shards).owner(name), plain, "{id} of {shards}");
+            }
+        }
+    }
 
     #[test]
     fn partitions_of_a_topic_spread_evenly() {

@@ -240,6 +240,10 @@ impl Disk for RingDisk {
         self.started.elapsed()
     }
 
+    async fn pause(&self, time: Duration) {
+        rinka_reactor::sleep(time).await;
+    }
+
     async fn size(&self, path: &Path) -> io::Result<u64> {
         with_path(
             std::fs::metadata(path).map(|metadata| metadata.len()),

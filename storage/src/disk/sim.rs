@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 
@@ -358,6 +359,11 @@ impl Disk for SimDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Goes on with every operation, so that some of them are soon after a commit and others long after it.
+    fn clock(&self) -> Duration {
+        Duration::from_millis(self.state.borrow().counts.operations * 10)
     }
 
     async fn size(&self, path: &Path) -> io::Result<u64> {

@@ -87,6 +87,9 @@ impl<D: Disk> Committer<D> {
             .borrow_mut()
             .push_back(CachedBlock { bytes, logs });
         store.cached_bytes.set(store.cached_bytes.get() + bytes);
+        store
+            .undrained_bytes
+            .set(store.undrained_bytes.get() + bytes);
         store.commits.set(store.commits.get() + 1);
         store.files.note_commit();
         store

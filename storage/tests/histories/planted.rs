@@ -38,7 +38,7 @@ const BUGS: &[(Planted, Invariant, Range<u64>)] = &[
     ),
     (Planted::IndexAheadOfLog, OrderAndOffsetsHold, 0..1500),
     (Planted::DirectBatchNotFlushed, AckedIsDurable, 0..20),
-    (Planted::WritesCountedAnew, AckedIsDurable, 1722..1723),
+    (Planted::WritesCountedAnew, AckedIsDurable, 799..800),
     (Planted::SegmentNameNotSynced, AckedIsDurable, 0..20),
     (Planted::ReplacementNotFlushed, AckedIsDurable, 0..20),
     (Planted::RecoveredNotFlushed, AckedIsDurable, 0..200),
