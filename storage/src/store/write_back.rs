@@ -22,6 +22,9 @@ const SMALL_WRITE_BYTES: usize = 64 << 10;
 /// The pause after a small write is as long as that took, and at most this.
 const SMALL_WRITE_PAUSE_MAX: Duration = Duration::from_millis(5);
 
+/// How much of what recovery may have to do is there when there are no pauses any more: a checkpoint began at less.
+const URGENT_FULLNESS: f64 = 0.6;
+
 /// What is brought to segments when all of it must go there.
 #[derive(Clone, Copy)]
 pub(super) struct Writes {
@@ -80,7 +83,7 @@ impl<D: Disk> Store<D> {
     pub(super) fn writes_ahead(&self, logs: &[LogHandle]) -> Writes {
         let bytes: usize = logs.iter().map(|log| log.borrow().bytes_to_write()).sum();
         Writes {
-            beside_commits: self.files.are_beside_commits(),
+            beside_commits: self.files.are_beside_commits() && !self.stopping.get(),
             are_small: bytes / SMALL_WRITE_BYTES < logs.len(),
         }
     }
@@ -99,7 +102,9 @@ impl<D: Disk> Store<D> {
         let begun = self.disk.clock();
         let done = part.await;
         self.evict();
-        let is_urgent = self.cached_bytes.get() > self.config.memory_bytes;
+        let is_urgent = self.cached_bytes.get() > self.config.memory_bytes
+            || self.fullness.get() > URGENT_FULLNESS
+            || self.stopping.get();
         if writes.take_turns() && !is_urgent {
             let took = self.disk.clock().saturating_sub(begun);
             self.disk.pause(took.min(SMALL_WRITE_PAUSE_MAX)).await;
