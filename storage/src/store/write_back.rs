@@ -19,7 +19,8 @@ const WRITES_BESIDE_COMMITS: usize = 2;
 /// as much right to it as the shard. New files cost most.
 const SMALL_WRITE_BYTES: usize = 64 << 10;
 
-/// The pause after a small write is as long as that took, and at most this.
+/// The pause after a small write is as long as that took, at most so long, and none when it is shorter than this.
+const SMALL_WRITE_PAUSE_MIN: Duration = Duration::from_micros(50);
 const SMALL_WRITE_PAUSE_MAX: Duration = Duration::from_millis(5);
 
 /// How much of what recovery may have to do is there when there are no pauses any more: a checkpoint began at less.
@@ -107,7 +108,10 @@ impl<D: Disk> Store<D> {
             || self.stopping.get();
         if writes.take_turns() && !is_urgent {
             let took = self.disk.clock().saturating_sub(begun);
-            self.disk.pause(took.min(SMALL_WRITE_PAUSE_MAX)).await;
+            // What has nothing to write takes no time, and there may be very many of those.
+            if took >= SMALL_WRITE_PAUSE_MIN {
+                self.disk.pause(took.min(SMALL_WRITE_PAUSE_MAX)).await;
+            }
         }
         done
     }
