@@ -414,10 +414,7 @@ fn start_shards(
     generation: u64,
 ) -> Result<Running, ServeError> {
     let map = ShardMap::new(node.shards);
-    let mut of_shards: Vec<Vec<LogCheckpoint>> = (0..node.shards).map(|_| Vec::new()).collect();
-    for log in logs {
-        of_shards[map.owner(log.topic_partition)].push(log);
-    }
+    let of_shards = map.by_owner(logs, |log| log.topic_partition);
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         (0..node.shards).map(|_| mailbox()).unzip();
     let (ready, readiness) = flume::bounded(node.shards);

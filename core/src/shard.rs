@@ -214,6 +214,17 @@ impl Shard {
         self.map.owner(name)
     }
 
+    /// The shards that own some of these, and what each of them owns.
+    pub(crate) fn by_owner<T: Copy>(
+        &self,
+        all: &[T],
+        name: impl Fn(&T) -> TopicPartition,
+    ) -> impl Iterator<Item = (usize, Vec<T>)> {
+        let of_shards = self.map.by_owner(all.iter().copied(), name);
+        let of_shards = of_shards.into_iter().enumerate();
+        of_shards.filter(|(_, owned)| !owned.is_empty())
+    }
+
     pub(crate) fn shards(&self) -> usize {
         self.map.shards()
     }
@@ -397,12 +408,7 @@ impl Shard {
     ) -> bool {
         let (bell, rung) = flume::bounded(1);
         let left = deadline.saturating_sub(self.now());
-        let mut of_owners = vec![Vec::new(); self.shards()];
-        for (name, seen) in seen {
-            of_owners[self.owner(*name)].push((*name, *seen));
-        }
-        let of_owners = of_owners.into_iter().enumerate();
-        let owners: Vec<_> = of_owners.filter(|(_, seen)| !seen.is_empty()).collect();
+        let owners: Vec<_> = self.by_owner(seen, |(name, _)| *name).collect();
         // Then nobody rings on another thread.
         let is_here = owners.iter().all(|(owner, _)| *owner == self.number);
         for (owner, seen) in owners {

@@ -237,16 +237,7 @@ impl Log {
     #[must_use]
     pub fn new(topic_partition: TopicPartition, directory: String, config: LogConfig) -> Self {
         Self::open(
-            LogCheckpoint {
-                topic_partition,
-                log_start: Offset::ZERO,
-                end: Offset::ZERO,
-                segments: Vec::new(),
-                doomed: Vec::new(),
-                cleaned: Offset::ZERO,
-                epochs: LeaderEpochHistory::default(),
-                producers: ProducerStates::default(),
-            },
+            LogCheckpoint::of_nothing(topic_partition),
             directory,
             config,
         )

@@ -537,7 +537,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn needs_upkeep(&self) -> bool {
-        self.cached_bytes.get() > self.config.memory_bytes
+        self.is_over_memory()
             || self.is_half_undrained()
             || self.full.borrow().is_some()
             || self.next_journal_file.is_behind()

@@ -305,15 +305,8 @@ async fn claim(shard: &Shard, wanted: usize, deadline: Duration) -> Option<Claim
 /// Reads every part on its shard, in the order of the request, within the byte budget; the first batch found is always given.
 /// `None`: no records at all.
 async fn read(shard: &Rc<Shard>, parts: &[ReadPart], bytes_max: Option<usize>) -> Vec<ReadResult> {
-    let mut of_owners: Vec<Vec<ReadPart>> = vec![Vec::new(); shard.shards()];
-    for part in parts {
-        of_owners[shard.owner(part.name)].push(*part);
-    }
-    let mut started = Vec::with_capacity(of_owners.len());
-    for (owner, parts) in of_owners.into_iter().enumerate() {
-        if parts.is_empty() {
-            continue;
-        }
+    let mut started = Vec::with_capacity(shard.shards());
+    for (owner, parts) in shard.by_owner(parts, |part| part.name) {
         let work = shard
             .start_on(owner, Lane::Read, move |shard| {
                 let shard = Rc::clone(shard);

@@ -39,6 +39,19 @@ impl ShardMap {
         (usize::try_from(first).expect("below the number of shards") + partition) % self.shards
     }
 
+    /// What belongs to each shard, in the order it comes.
+    pub(crate) fn by_owner<T>(
+        self,
+        all: impl IntoIterator<Item = T>,
+        name: impl Fn(&T) -> TopicPartition,
+    ) -> Vec<Vec<T>> {
+        let mut of_shards: Vec<Vec<T>> = (0..self.shards).map(|_| Vec::new()).collect();
+        for one in all {
+            of_shards[self.owner(name(&one))].push(one);
+        }
+        of_shards
+    }
+
     #[must_use]
     pub(crate) fn shards(self) -> usize {
         self.shards

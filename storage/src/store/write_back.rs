@@ -60,13 +60,17 @@ impl<D: Disk> Store<D> {
             }
         }
         self.evict();
+        let is_over = self.is_over_memory();
+        if !is_over && !self.is_half_undrained() {
+            return Ok(());
+        }
+        // Asked again when there is as much more.
+        self.undrained_bytes.set(0);
         let logs = self.unwritten_logs();
         let writes = self.writes_ahead(&logs);
         // Many small writes take their time. Begun when there is no more room for what comes, they would hold it up.
-        let early = self.is_half_undrained() && writes.take_turns();
-        if early || self.cached_bytes.get() > self.config.memory_bytes {
+        if is_over || writes.take_turns() {
             // What is oldest in memory is in no segment yet: bring all of it there.
-            self.undrained_bytes.set(0);
             let work = logs.iter().map(async |log| {
                 let published = log.borrow().published();
                 let written = self.write_back(log, published);
@@ -74,19 +78,22 @@ impl<D: Disk> Store<D> {
             });
             lanes::to_the_end(writes.at_a_time(), work).await?;
             self.evict();
-        } else if self.is_half_undrained() {
-            // Asked again when there is as much more: logs with a lot go without this.
-            self.undrained_bytes.set(0);
         }
         Ok(())
     }
 
+    /// What kind of writes it takes to bring all of these logs to their segments.
     pub(super) fn writes_ahead(&self, logs: &[LogHandle]) -> Writes {
         let bytes: usize = logs.iter().map(|log| log.borrow().bytes_to_write()).sum();
         Writes {
             beside_commits: self.files.are_beside_commits() && !self.stopping.get(),
             are_small: bytes / SMALL_WRITE_BYTES < logs.len(),
         }
+    }
+
+    /// More is in memory than should be, and may not leave it yet.
+    pub(super) fn is_over_memory(&self) -> bool {
+        self.cached_bytes.get() > self.config.memory_bytes
     }
 
     pub(super) fn is_half_undrained(&self) -> bool {
@@ -103,9 +110,8 @@ impl<D: Disk> Store<D> {
         let begun = self.disk.clock();
         let done = part.await;
         self.evict();
-        let is_urgent = self.cached_bytes.get() > self.config.memory_bytes
-            || self.fullness.get() > URGENT_FULLNESS
-            || self.stopping.get();
+        let is_urgent =
+            self.is_over_memory() || self.fullness.get() > URGENT_FULLNESS || self.stopping.get();
         if writes.take_turns() && !is_urgent {
             let took = self.disk.clock().saturating_sub(begun);
             // What has nothing to write takes no time, and there may be very many of those.
@@ -154,7 +160,7 @@ impl<D: Disk> Store<D> {
 
     pub(super) fn evict(&self) {
         let mut cache = self.cache.borrow_mut();
-        while self.cached_bytes.get() > self.config.memory_bytes {
+        while self.is_over_memory() {
             let Some(oldest) = cache.front() else { break };
             let written = oldest.logs.iter().all(|(log, end)| {
                 let log = log.borrow();

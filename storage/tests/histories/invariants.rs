@@ -259,14 +259,13 @@ pub(crate) fn nothing_whole_is_called_damaged(journals: u64) {
 /// had: of directories there are only those that are `known`.
 pub(crate) fn what_was_deleted_is_gone(disk: &SimDisk, known: Option<&HashSet<String>>) {
     for (path, size) in disk.files() {
-        if size == 0 && path.ends_with("partition.metadata") {
-            // The process ended before the directory said whose it is: there is nothing else in it.
-            continue;
-        }
         let below_root = path.strip_prefix(ROOT).ok();
         let directory = below_root.and_then(|path| path.iter().next());
         let directory = directory.unwrap_or_default().to_string_lossy();
+        // The process ended before the directory said whose it is: there is nothing else in it.
+        let is_nobodys = size == 0 && path.ends_with("partition.metadata");
         let is_left = directory.starts_with("topic")
+            && !is_nobodys
             && known.is_some_and(|known| !known.contains(&*directory));
         if is_left || directory.contains(DELETED_SUFFIX) {
             let what = format!("{} is left of what was deleted", path.display());
